@@ -62,6 +62,19 @@ class Session {
   Session(const Session&) = delete;
   Session& operator=(const Session&) = delete;
 
+  // Closes the connection, if any.
+  void Reset() {
+    if (ssl_ != nullptr) SSL_free(ssl_);
+    ssl_ = nullptr;
+    if (fd_ >= 0) close(fd_);
+    fd_ = -1;
+    in_.clear();
+    taken_ = 0;
+    out_.clear();
+    written_ = 0;
+    failed_ = false;
+  }
+
   bool Begin() {
     Reset();
     ++totals_.started;
@@ -125,18 +138,6 @@ class Session {
   }
 
  private:
-  void Reset() {
-    if (ssl_ != nullptr) SSL_free(ssl_);
-    ssl_ = nullptr;
-    if (fd_ >= 0) close(fd_);
-    fd_ = -1;
-    in_.clear();
-    taken_ = 0;
-    out_.clear();
-    written_ = 0;
-    failed_ = false;
-  }
-
   bool Fail(std::string_view why) {
     if (!failed_) {
       failed_ = true;
@@ -206,13 +207,13 @@ class Session {
         if (n <= 0) {
           int error = SSL_get_error(ssl_, static_cast<int>(n));
           if (error == SSL_ERROR_WANT_READ || error == SSL_ERROR_WANT_WRITE) return {};
-          Fail("closed by the peer");
+          Fail("closed by the peer in phase " + std::to_string(static_cast<int>(phase_)) + " after " + std::to_string(sent_) + (n < 0 ? std::string(" ") + std::strerror(errno) : ""));
           return {};
         }
       } else {
         n = read(fd_, buffer, sizeof buffer);
         if (n == 0 || (n < 0 && errno != EAGAIN)) {
-          Fail("closed by the peer");
+          Fail("closed by the peer in phase " + std::to_string(static_cast<int>(phase_)) + " after " + std::to_string(sent_) + (n < 0 ? std::string(" ") + std::strerror(errno) : ""));
           return {};
         }
         if (n < 0) return {};
@@ -417,6 +418,7 @@ int main(int argc, char** argv) {
       auto* session = static_cast<Session*>(events[i].data.ptr);
       if (session->Step()) continue;
       --active;
+      session->Reset();  // out of the poll set: its end is counted once
       if (!options.idle && totals.started < wanted && session->Begin()) ++active;
     }
   }
