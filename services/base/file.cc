@@ -1,0 +1,92 @@
+#include "services/base/file.h"
+
+#include <fcntl.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include <atomic>
+#include <cerrno>
+#include <cstring>
+
+#include "services/base/strings.h"
+
+namespace gatepost::base {
+namespace {
+
+absl::Status Error(std::string_view what, const std::string& path, int error) {
+  const std::string text = StrCat(what, " ", path, ": ", std::string_view(strerrordesc_np(error)));
+  switch (error) {
+    case ENOENT:
+      return absl::NotFoundError(ToAbsl(text));
+    case EACCES:
+    case EPERM:
+      return absl::PermissionDeniedError(ToAbsl(text));
+    default:
+      return absl::UnavailableError(ToAbsl(text));
+  }
+}
+
+class Descriptor {
+ public:
+  explicit Descriptor(int fd) : fd_(fd) {}
+  ~Descriptor() {
+    if (fd_ >= 0) close(fd_);
+  }
+  Descriptor(const Descriptor&) = delete;
+  Descriptor& operator=(const Descriptor&) = delete;
+  int get() const { return fd_; }
+
+ private:
+  int fd_;
+};
+
+}  // namespace
+
+absl::StatusOr<std::string> ReadFile(const std::string& path, size_t most) {
+  const Descriptor file(open(path.c_str(), O_RDONLY | O_CLOEXEC));
+  if (file.get() < 0) return Error("reading", path, errno);
+  std::string octets;
+  char buffer[16384];
+  for (;;) {
+    const ssize_t n = read(file.get(), buffer, sizeof buffer);
+    if (n == 0) return octets;
+    if (n < 0) {
+      if (errno == EINTR) continue;
+      return Error("reading", path, errno);
+    }
+    octets.append(buffer, static_cast<size_t>(n));
+    if (octets.size() > most) return absl::ResourceExhaustedError(ToAbsl(StrCat("reading ", path, ": more than ", most, " octets")));
+  }
+}
+
+absl::Status WriteFileAtomically(const std::string& path, std::string_view octets, unsigned mode) {
+  static std::atomic<uint64_t> counter{0};
+  const std::string temporary = StrCat(path, ".", getpid(), ".", counter.fetch_add(1), ".new");
+  int error = 0;
+  {
+    const Descriptor file(open(temporary.c_str(), O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC | O_NOFOLLOW, mode));
+    if (file.get() < 0) return Error("writing", temporary, errno);
+    if (fchmod(file.get(), mode) != 0) error = errno;  // the umask has no say
+    while (error == 0 && !octets.empty()) {
+      const ssize_t n = write(file.get(), octets.data(), octets.size());
+      if (n >= 0) {
+        octets.remove_prefix(static_cast<size_t>(n));
+      } else if (errno != EINTR) {
+        error = errno;
+      }
+    }
+    if (error == 0 && fsync(file.get()) != 0) error = errno;
+  }
+  if (error == 0 && rename(temporary.c_str(), path.c_str()) != 0) error = errno;
+  if (error != 0) {
+    unlink(temporary.c_str());
+    return Error("writing", path, error);
+  }
+  const size_t slash = path.rfind('/');
+  const std::string folder = slash == std::string::npos ? "." : slash == 0 ? "/" : path.substr(0, slash);
+  const Descriptor directory(open(folder.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC));
+  if (directory.get() < 0 || fsync(directory.get()) != 0) return Error("writing", folder, errno);
+  return absl::OkStatus();
+}
+
+}  // namespace gatepost::base
