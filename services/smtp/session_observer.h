@@ -8,17 +8,11 @@
 
 #include "services/policy/evaluate.h"
 #include "services/policy/facts.h"
+#include "services/smtp/verb.h"
 
 namespace gatepost::smtp {
 
 struct Reply;
-
-// The closed set of what a client can say, for labels.
-enum class Verb : uint8_t {
-  kEhlo, kHelo, kStartTls, kAuth, kMail, kRcpt, kData, kBdat, kRset, kNoop, kVrfy, kHelp, kQuit,
-  kOther,  // unknown, not implemented, or not a command at all
-};
-std::string_view VerbName(Verb verb);
 
 enum class AuthOutcome : uint8_t { kSuccess, kFailure, kUnavailable, kCancelled, kMalformed };
 
