@@ -1,0 +1,60 @@
+// The edge's own figures: those of the design's table of limits that are neither a virtual server's nor the protocol's.
+// What administrators set per virtual server is in services/policy/virtual_server.h, what the protocol fixes in
+// services/smtp/limits.h.
+#pragma once
+
+#include <chrono>
+#include <cstddef>
+
+namespace gatepost::edge::limits {
+
+using std::chrono_literals::operator""h;
+using std::chrono_literals::operator""min;
+using std::chrono_literals::operator""ms;
+using std::chrono_literals::operator""s;
+
+// Shares of RLIMIT_NOFILE, in percent. The rest is for the control plane, logs and files.
+inline constexpr size_t kClientConnectionsPercent = 70;
+inline constexpr size_t kUpstreamConnectionsPercent = 25;
+
+// A client that has been refused, or that we close, gets this long to read our last reply.
+inline constexpr auto kLinger = 10s;
+
+// A listener that could not be bound is tried again.
+inline constexpr auto kListenerRetry = 5s;
+
+// Each next hop is asked what it can do, at start and then so often.
+inline constexpr auto kProbeInterval = 60s;
+
+// Streams to the auth service per worker (--auth-streams), exchanges in flight on each, the wait for one answer.
+inline constexpr int kAuthStreams = 2;
+inline constexpr size_t kExchangesPerStream = 256;
+inline constexpr auto kAuthAnswer = 5s;
+
+// Consecutive unanswered exchanges that open a stream's circuit, and how long it stays open before one is tried again.
+inline constexpr int kCircuitFailures = 5;
+inline constexpr auto kCircuitOpen = 1s;
+
+// Long-lived streams are replaced by the edge itself after a time drawn between these two.
+inline constexpr auto kStreamLifeLeast = 4min;
+inline constexpr auto kStreamLifeMost = 5min;
+
+// Reconnecting: full jitter, the delay is drawn from [0, min(most, least * 2^n)].
+inline constexpr auto kBackoffLeast = 200ms;
+inline constexpr auto kBackoffMost = 10s;
+
+// A snapshot that the config service has not confirmed for so long is stale: a metric and an alert, never a refusal.
+inline constexpr auto kStaleAfter = 5min;
+
+// A unit that comes in parts (`more`) may not grow without bound.
+inline constexpr size_t kPartsOfUnit = 65536;
+
+// Drain: what is in flight gets so long; what is past its dot, or in the middle of an answer, gets the longest wait that
+// the design lets a client have.
+inline constexpr auto kDrain = 60s;
+inline constexpr auto kDrainPastDot = 10min;
+
+// Body octets handed to the upstream before we wait for it to take them.
+inline constexpr size_t kUpstreamBuffer = 64 * 1024;
+
+}  // namespace gatepost::edge::limits
