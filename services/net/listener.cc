@@ -1,0 +1,134 @@
+#include "services/net/listener.h"
+
+#include <sys/socket.h>
+#include <unistd.h>
+
+#include <asio/co_spawn.hpp>
+#include <asio/detached.hpp>
+#include <asio/ip/v6_only.hpp>
+#include <asio/redirect_error.hpp>
+#include <asio/use_awaitable.hpp>
+
+#include <algorithm>
+#include <cerrno>
+#include <chrono>
+#include <utility>
+
+#include "services/base/strings.h"
+#include "services/net/tcp_stream.h"
+
+namespace gatepost::net {
+namespace {
+
+using asio::ip::tcp;
+
+constexpr int kBacklog = 4096;
+constexpr std::chrono::milliseconds kFirstPause{100};
+constexpr std::chrono::milliseconds kLongestPause{1000};
+
+absl::Status Failed(const base::Endpoint& endpoint, const std::error_code& error) {
+  return absl::UnavailableError(base::ToAbsl(base::StrCat("listening on ", endpoint.ToString(), ": ", error.message())));
+}
+
+std::error_code Bind(tcp::acceptor& acceptor, const base::Endpoint& endpoint, bool reuse_port) {
+  const tcp::endpoint target = ToAsio(endpoint);
+  std::error_code error;
+  acceptor.open(target.protocol(), error);
+  if (!error) acceptor.set_option(tcp::acceptor::reuse_address(true), error);
+  if (!error && endpoint.address.is_v6()) acceptor.set_option(asio::ip::v6_only(true), error);
+  if (!error && reuse_port) {
+    const int one = 1;
+    if (setsockopt(acceptor.native_handle(), SOL_SOCKET, SO_REUSEPORT, &one, sizeof one) != 0) error = {errno, std::system_category()};
+  }
+  if (!error) acceptor.bind(target, error);
+  return error;
+}
+
+}  // namespace
+
+absl::Status ProbeExclusive(const base::Endpoint& endpoint) {
+  asio::io_context context(1);
+  tcp::acceptor acceptor(context);
+  std::error_code error = Bind(acceptor, endpoint, false);
+  // Two sockets may bind one address with SO_REUSEADDR as long as none listens: only listening tells.
+  if (!error) acceptor.listen(1, error);
+  return error ? Failed(endpoint, error) : absl::OkStatus();
+}
+
+struct Listener::State {
+  explicit State(asio::io_context& context) : acceptor(context), pause(context) {}
+
+  tcp::acceptor acceptor;
+  asio::steady_timer pause;
+  OnAccept on_accept;
+  base::Endpoint bound;
+  bool closed = false;
+  uint64_t exhausted = 0;
+};
+
+Listener::Listener(std::shared_ptr<State> state) : state_(std::move(state)) {}
+
+Listener::~Listener() { Close(); }
+
+absl::StatusOr<std::unique_ptr<Listener>> Listener::Open(asio::io_context& context, const base::Endpoint& endpoint) {
+  auto state = std::make_shared<State>(context);
+  std::error_code error = Bind(state->acceptor, endpoint, true);
+  if (!error) state->acceptor.listen(kBacklog, error);
+  if (!error) state->acceptor.non_blocking(true, error);
+  if (error) return Failed(endpoint, error);
+  state->bound = ToEndpoint(state->acceptor.local_endpoint(error));
+  return std::unique_ptr<Listener>(new Listener(std::move(state)));
+}
+
+void Listener::Start(OnAccept on_accept) {
+  state_->on_accept = std::move(on_accept);
+  asio::co_spawn(state_->acceptor.get_executor(), Run(state_), asio::detached);
+}
+
+asio::awaitable<void> Listener::Run(std::shared_ptr<State> state) {
+  std::chrono::milliseconds wait = kFirstPause;
+  while (!state->closed) {
+    std::error_code error;
+    tcp::socket socket = co_await state->acceptor.async_accept(asio::redirect_error(asio::use_awaitable, error));
+    if (state->closed) co_return;
+    if (!error) {
+      wait = kFirstPause;
+      state->on_accept(std::move(socket));
+      continue;
+    }
+    const int code = error.category() == std::system_category() || error.category() == asio::error::get_system_category() ? error.value() : 0;
+    if (code != EMFILE && code != ENFILE && code != ENOBUFS && code != ENOMEM) continue;  // the client gave up before we came
+    ++state->exhausted;
+    state->pause.expires_after(wait);
+    wait = std::min(wait * 2, kLongestPause);
+    co_await state->pause.async_wait(asio::redirect_error(asio::use_awaitable, error));
+  }
+}
+
+void Listener::Close() {
+  if (std::exchange(state_->closed, true)) return;
+  if (state_->on_accept) {
+    // Connections that the kernel has completed are sessions already: they get their 421 rather than a reset.
+    for (int i = 0; i < kBacklog; ++i) {
+      const int accepted = ::accept4(state_->acceptor.native_handle(), nullptr, nullptr, SOCK_CLOEXEC | SOCK_NONBLOCK);
+      if (accepted < 0) break;
+      tcp::socket socket(state_->acceptor.get_executor());
+      std::error_code error;
+      socket.assign(state_->bound.address.is_v4() ? tcp::v4() : tcp::v6(), accepted, error);
+      if (error) {
+        ::close(accepted);
+        continue;
+      }
+      state_->on_accept(std::move(socket));
+    }
+  }
+  std::error_code ignored;
+  state_->acceptor.close(ignored);
+  state_->pause.cancel();
+}
+
+base::Endpoint Listener::endpoint() const { return state_->bound; }
+
+uint64_t Listener::exhausted() const { return state_->exhausted; }
+
+}  // namespace gatepost::net
