@@ -1,0 +1,238 @@
+#include "services/config/client_set.h"
+
+#include <algorithm>
+#include <set>
+#include <utility>
+#include <vector>
+
+#include "services/base/ip_address.h"
+#include "services/base/strings.h"
+#include "services/config/limits.h"
+#include "services/config/validate.h"
+
+namespace gatepost::config {
+namespace {
+
+using base::IpAddress;
+using base::IpPrefix;
+using base::IpRange;
+using base::StrCat;
+using Number = unsigned __int128;
+
+// Both ends included.
+struct Interval {
+  Number first;
+  Number last;
+};
+// Disjoint and in order, once Merge has seen them.
+using Intervals = std::vector<Interval>;
+
+Number MaxOf(int bits) { return bits == 32 ? Number{0xffffffff} : ~Number{0}; }
+
+Number ToNumber(const IpAddress& address) {
+  if (address.is_v4()) return address.v4();
+  Number number = 0;
+  for (const uint8_t octet : address.octets()) number = number << 8 | octet;
+  return number;
+}
+
+Interval ToInterval(const IpPrefix& prefix) {
+  const int host_bits = prefix.address.bits() - prefix.length;
+  const Number first = ToNumber(prefix.address);
+  const Number size_less_one = host_bits == 128 ? ~Number{0} : (Number{1} << host_bits) - 1;
+  return {first, first | size_less_one};
+}
+
+Intervals Merge(Intervals intervals) {
+  std::sort(intervals.begin(), intervals.end(), [](const Interval& a, const Interval& b) { return a.first < b.first; });
+  Intervals merged;
+  for (const Interval& interval : intervals) {
+    if (!merged.empty() && interval.first <= merged.back().last) {
+      merged.back().last = std::max(merged.back().last, interval.last);
+    } else {
+      merged.push_back(interval);
+    }
+  }
+  return merged;
+}
+
+Intervals Complement(const Intervals& merged, int bits) {
+  Intervals complement;
+  Number next = 0;
+  for (const Interval& interval : merged) {
+    if (interval.first > next) complement.push_back({next, interval.first - 1});
+    if (interval.last == MaxOf(bits)) return complement;
+    next = interval.last + 1;
+  }
+  complement.push_back({next, MaxOf(bits)});
+  return complement;
+}
+
+Intervals Intersect(const Intervals& a, const Intervals& b) {
+  Intervals both;
+  size_t i = 0;
+  size_t j = 0;
+  while (i < a.size() && j < b.size()) {
+    const Number first = std::max(a[i].first, b[j].first);
+    const Number last = std::min(a[i].last, b[j].last);
+    if (first <= last) both.push_back({first, last});
+    (a[i].last < b[j].last ? i : j) += 1;
+  }
+  return both;
+}
+
+// The addresses of one family that the entries name.
+Intervals Named(const google::protobuf::RepeatedPtrField<v1::ClientEntry>& entries, bool v4) {
+  Intervals intervals;
+  for (const v1::ClientEntry& entry : entries) {
+    if (entry.has_address() || entry.has_subnet()) {
+      const absl::StatusOr<IpPrefix> prefix = IpPrefix::Parse(entry.has_address() ? entry.address() : entry.subnet());
+      if (prefix.ok() && prefix->address.is_v4() == v4) intervals.push_back(ToInterval(*prefix));
+    } else if (entry.has_range()) {
+      const absl::StatusOr<IpRange> range = IpRange::Parse(entry.range());
+      if (range.ok() && range->first.is_v4() == v4)
+        intervals.push_back({ToNumber(range->first), ToNumber(range->last)});
+    }
+  }
+  return Merge(std::move(intervals));
+}
+
+// The addresses of one family that a list lets through.
+Intervals Admitted(v1::ListMode mode, const google::protobuf::RepeatedPtrField<v1::ClientEntry>& entries, bool v4) {
+  Intervals named = Named(entries, v4);
+  return mode == v1::ONLY_LIST ? named : Complement(named, v4 ? 32 : 128);
+}
+
+// What is nobody's part of the Internet: private, link-local, this machine.
+const Intervals& Private(bool v4) {
+  static const auto* const kV4 = [] {
+    Intervals intervals;
+    for (const char* text : {"10.0.0.0/8", "100.64.0.0/10", "127.0.0.0/8", "169.254.0.0/16", "172.16.0.0/12", "192.168.0.0/16"})
+      intervals.push_back(ToInterval(*IpPrefix::Parse(text)));
+    return new Intervals(Merge(std::move(intervals)));
+  }();
+  static const auto* const kV6 = [] {
+    Intervals intervals;
+    for (const char* text : {"::1/128", "fc00::/7", "fe80::/10"})
+      intervals.push_back(ToInterval(*IpPrefix::Parse(text)));
+    return new Intervals(Merge(std::move(intervals)));
+  }();
+  return v4 ? *kV4 : *kV6;
+}
+
+bool IsLarge(const Intervals& intervals, bool v4) {
+  const int bits = v4 ? 32 : 128;
+  const Number limit = Number{1} << (bits - (v4 ? kOpenRelayIpv4Prefix : kOpenRelayIpv6Prefix));
+  Number total = 0;
+  for (const Interval& interval : intervals) {
+    // The sum cannot overflow: it stops at the limit.
+    const Number size_less_one = interval.last - interval.first;
+    if (size_less_one >= limit - total) return true;
+    total += size_less_one + 1;
+  }
+  return false;
+}
+
+// Of an entry that names what no family needs: canonical text, or why it is none.
+absl::StatusOr<std::string> Canonical(const v1::ClientEntry& entry) {
+  switch (entry.client_case()) {
+    case v1::ClientEntry::kAddress:
+      return CanonicalAddress(entry.address());
+    case v1::ClientEntry::kSubnet: {
+      const absl::StatusOr<IpPrefix> prefix = IpPrefix::Parse(entry.subnet());
+      if (!prefix.ok()) return prefix.status();
+      return prefix->ToString();
+    }
+    case v1::ClientEntry::kRange: {
+      const absl::StatusOr<IpRange> range = IpRange::Parse(entry.range());
+      if (!range.ok()) return range.status();
+      return range->ToString();
+    }
+    case v1::ClientEntry::kDomain:
+      return absl::UnimplementedError("is not enforced by this release: domain entries need reverse lookups");
+    case v1::ClientEntry::CLIENT_NOT_SET:
+      break;
+  }
+  return absl::InvalidArgumentError("must have an address, a subnet or a range");
+}
+
+const char* FieldOf(const v1::ClientEntry& entry) {
+  switch (entry.client_case()) {
+    case v1::ClientEntry::kAddress:
+      return ".address";
+    case v1::ClientEntry::kSubnet:
+      return ".subnet";
+    case v1::ClientEntry::kRange:
+      return ".range";
+    case v1::ClientEntry::kDomain:
+      return ".domain";
+    case v1::ClientEntry::CLIENT_NOT_SET:
+      break;
+  }
+  return "";
+}
+
+void SetText(v1::ClientEntry* entry, std::string text) {
+  if (entry->has_address()) entry->set_address(std::move(text));
+  else if (entry->has_subnet()) entry->set_subnet(std::move(text));
+  else entry->set_range(std::move(text));
+}
+
+}  // namespace
+
+absl::StatusOr<std::string> CanonicalAddress(std::string_view text) {
+  const absl::StatusOr<IpAddress> address = IpAddress::Parse(text);
+  if (!address.ok()) return address.status();
+  return address->ToString();
+}
+
+bool Overlap(const v1::Listener& a, const v1::Listener& b) {
+  if (a.port() != b.port()) return false;
+  const absl::StatusOr<IpAddress> x = IpAddress::Parse(a.address());
+  const absl::StatusOr<IpAddress> y = IpAddress::Parse(b.address());
+  if (!x.ok() || !y.ok() || x->is_v4() != y->is_v4()) return false;
+  return *x == *y || x->IsUnspecified() || y->IsUnspecified();
+}
+
+void NormalizeEntries(google::protobuf::RepeatedPtrField<v1::ClientEntry>* entries, const std::string& path,
+                      Violations* violations) {
+  std::set<std::string> seen;
+  for (int i = 0; i < entries->size(); ++i) {
+    v1::ClientEntry* entry = entries->Mutable(i);
+    const std::string at = StrCat(path, "[", i, "]");
+    CheckText(entry->comment(), kMaxCommentCharacters, StrCat(at, ".comment"), violations);
+    absl::StatusOr<std::string> canonical = Canonical(*entry);
+    if (!canonical.ok()) {
+      violations->Add(StrCat(at, FieldOf(*entry)), base::FromAbsl(canonical.status().message()));
+    } else if (!seen.insert(*canonical).second) {
+      violations->Add(StrCat(at, FieldOf(*entry)), "is in the list already");
+    } else {
+      SetText(entry, *std::move(canonical));
+    }
+  }
+}
+
+bool IsOpenRelay(const v1::VirtualServer& server) {
+  if (!server.authentication().anonymous()) return false;
+  bool v4 = server.listeners().empty();
+  bool v6 = v4;
+  bool only_loopback = !server.listeners().empty();
+  for (const v1::Listener& listener : server.listeners()) {
+    const absl::StatusOr<IpAddress> address = IpAddress::Parse(listener.address());
+    if (!address.ok()) continue;
+    (address->is_v4() ? v4 : v6) = true;
+    only_loopback = only_loopback && address->IsLoopback();
+  }
+  if (only_loopback) return false;
+  for (const bool family : {true, false}) {
+    if (!(family ? v4 : v6)) continue;
+    const v1::ConnectionControl& control = server.connection_control();
+    const Intervals connect = Admitted(control.mode(), control.entries(), family);
+    const Intervals relay = Admitted(server.relay().mode(), server.relay().entries(), family);
+    const Intervals elsewhere = Complement(Private(family), family ? 32 : 128);
+    if (IsLarge(Intersect(Intersect(connect, relay), elsewhere), family)) return true;
+  }
+  return false;
+}
+
+}  // namespace gatepost::config
