@@ -58,7 +58,7 @@ class ServerSession {
   ServerSession& operator=(const ServerSession&) = delete;
 
   // `now` never goes backwards. `event` answers the action returned last (Start: the first call).
-  Action Advance(MonotonicTime now, Event event);
+  Action Advance(base::MonotonicTime now, Event event);
 
   // Octets from the client: the driver appends while it carries out ReadClient, at no other time.
   InputBuffer& input();
@@ -70,8 +70,9 @@ class ServerSession {
   const policy::Identity* identity() const;
 
  private:
-  class Impl;
-  std::unique_ptr<Impl> impl_;
+  // The parts, and which of them the next event is for.
+  struct Parts;
+  std::unique_ptr<Parts> parts_;
 };
 
 }  // namespace gatepost::smtp

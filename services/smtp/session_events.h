@@ -7,12 +7,12 @@
 
 #include <array>
 #include <cstddef>
-#include <cstdint>
 #include <optional>
 #include <string>
 #include <string_view>
 #include <variant>
 
+#include "services/base/check.h"
 #include "services/base/clock.h"
 #include "services/policy/evaluate.h"
 #include "services/policy/facts.h"
@@ -26,7 +26,7 @@ namespace gatepost::smtp {
 // Read some octets from the client into ServerSession::input(), at least one, by `deadline`.
 // -> BytesRead | PeerClosed | TimedOut | Interrupt.
 struct ReadClient {
-  MonotonicTime deadline;
+  base::MonotonicTime deadline;
   // How much is worth reading at once; a hint for the size of the buffer.
   size_t want = 0;
   // No transaction is open and no AUTH exchange runs: here, and only here, a pause, a drain or a revoked login may
@@ -42,7 +42,7 @@ struct StartTls {};
 
 // -> Done after `duration` (the tarpit of a failed AUTH). output() need not be written before.
 struct Delay {
-  Duration duration;
+  base::Duration duration;
 };
 
 // May the client connect? -> Judged.
@@ -104,7 +104,7 @@ struct SendBody {
 // `end_read` is when our client's last octet was read: the driver's deadline counts from there. -> UpstreamDone.
 struct FinishData {
   std::array<std::string_view, 2> pieces;
-  MonotonicTime end_read;
+  base::MonotonicTime end_read;
 };
 
 // The transaction is over at its next hop: RSET (at once, or before the next MAIL); the connection stays. -> Done.
@@ -113,8 +113,8 @@ struct ResetUpstream {};
 // Close the connection to the next hop at once and without a dot. -> Done.
 struct DropUpstream {};
 
-// The session is over: write output(), shut down in an orderly way, give the client a moment to read it, and end the
-// upstream (which holds no transaction any more) by QUIT. Nothing is advanced after it.
+// The session is over: write output(), shut down in an orderly way and give the client a moment to read it; end the
+// connection to the next hop, if there is one, by QUIT (no DATA is open there). Nothing is advanced after it.
 struct Close {
   // false: the client is gone, or deserves no orderly end; close at once.
   bool linger = true;
@@ -126,7 +126,8 @@ using Action = std::variant<ReadClient, WriteClient, StartTls, Delay, JudgeConne
 
 // ----------------------------------------------------------------------------------------------------------- events
 
-// The first event of a session.
+// The first event of a session. What the client has sent before (without being waited for) is in input() already: it
+// talks before the greeting.
 struct Start {
   enum class Admission {
     kAdmitted,
@@ -158,7 +159,7 @@ struct AuthSuccess {
   policy::Identity identity;
 };
 struct AuthFailure {};      // wrong credentials, whatever the reason; the client is told no more
-struct AuthMalformed {};    // the response was not a message of this mechanism: 501 5.5.2
+struct AuthMalformed {};    // the response was not a message of this mechanism
 struct AuthUnavailable {};  // down, slow, throttled, cannot tell
 struct AuthAnswer {
   std::variant<AuthChallenge, AuthSuccess, AuthFailure, AuthMalformed, AuthUnavailable> answer;
@@ -180,5 +181,13 @@ struct Interrupt {
 
 using Event = std::variant<Start, BytesRead, PeerClosed, TimedOut, TlsEstablished, TlsFailed, Judged, AuthAnswer, UpstreamDone,
                            Done, Interrupt>;
+
+// The answer to an action that has but one.
+template <typename T>
+const T& Only(const Event& event) {
+  const T* answer = std::get_if<T>(&event);
+  GATEPOST_CHECK(answer != nullptr);
+  return *answer;
+}
 
 }  // namespace gatepost::smtp

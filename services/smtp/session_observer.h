@@ -8,11 +8,10 @@
 
 #include "services/policy/evaluate.h"
 #include "services/policy/facts.h"
+#include "services/smtp/reply.h"
 #include "services/smtp/verb.h"
 
 namespace gatepost::smtp {
-
-struct Reply;
 
 enum class AuthOutcome : uint8_t { kSuccess, kFailure, kUnavailable, kCancelled, kMalformed };
 

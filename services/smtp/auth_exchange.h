@@ -1,0 +1,48 @@
+// AUTH (RFC 4954): from the command to its final reply. The octets of the exchange go between the client and the auth
+// service, in base64 on one side only; no mechanism is known here but for who speaks first.
+#pragma once
+
+#include <optional>
+#include <string>
+#include <string_view>
+
+#include "services/smtp/command.h"
+#include "services/smtp/session_context.h"
+#include "services/smtp/session_events.h"
+
+namespace gatepost::smtp {
+
+class AuthExchange {
+ public:
+  // `context` outlives it.
+  explicit AuthExchange(SessionContext* context) : context_(*context) {}
+
+  // The command came, after EHLO. The action to carry out; nothing: it has been answered.
+  std::optional<Action> Begin(const AuthCommand& command);
+  // The event that answers the action. Likewise.
+  std::optional<Action> Resume(const Event& event);
+  // The session ends: what the auth service must be told, if anything.
+  std::optional<Action> Abandon();
+
+ private:
+  enum class State { kIdle, kReading, kAsking, kCancelling, kDelaying };
+
+  std::optional<Action> Ask(std::string response);
+  std::optional<Action> Challenge(std::string_view octets);
+  std::optional<Action> NextLine();
+  std::optional<Action> TakeLine(std::string_view line);
+  std::optional<Action> TakeAnswer(const AuthAnswer& answer);
+  // The client has spoilt the exchange.
+  std::optional<Action> Spoil(const Reply& reply, AuthOutcome outcome);
+  void Report(AuthOutcome outcome);
+  base::Duration Tarpit();
+  void Forget();
+
+  SessionContext& context_;
+  State state_ = State::kIdle;
+  bool started_ = false;  // the auth service knows of the exchange
+  std::string mechanism_;
+  std::string response_;  // what AuthStart and AuthRespond point to
+};
+
+}  // namespace gatepost::smtp

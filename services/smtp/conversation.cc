@@ -1,0 +1,135 @@
+#include "services/smtp/conversation.h"
+
+#include <algorithm>
+
+#include "services/smtp/limits.h"
+#include "services/smtp/replies.h"
+
+namespace gatepost::smtp {
+namespace {
+
+// Worth reading at once: some pipelined commands.
+constexpr size_t kLineRead = 4096;
+
+bool IsProtocolError(int code) { return (code >= 500 && code <= 504) || code == 555; }
+
+}  // namespace
+
+void Conversation::Say(const Reply& reply) {
+  if (over_) return;
+  if (IsProtocolError(reply.code) && ++protocol_errors_ > settings_.limits.protocol_errors) {
+    SayLast(replies::TooManyErrors(settings_.fqdn), SessionEnd::kLimit);
+    return;
+  }
+  Write(reply);
+}
+
+void Conversation::SayLast(const Reply& reply, SessionEnd why) {
+  if (over_) return;
+  Write(reply);
+  End(why);
+}
+
+void Conversation::End(SessionEnd why, bool linger) {
+  if (over_) return;
+  if (verb_ && observer_ != nullptr) observer_->OnCommand(*verb_, 0);
+  verb_.reset();
+  over_ = true;
+  why_ = why;
+  linger_ = linger;
+}
+
+void Conversation::Write(const Reply& reply) {
+  reply.AppendTo(&output_);
+  if (observer_ == nullptr) return;
+  observer_->OnReplyOut(reply);
+  bool intermediate = reply.code >= 300 && reply.code < 400;
+  if (verb_ && !intermediate) {
+    observer_->OnCommand(*verb_, reply.code);
+    verb_.reset();
+  }
+}
+
+bool Conversation::Charge(int* counter, int limit, const Reply& beyond) {
+  if (++*counter <= limit) return true;
+  SayLast(beyond, SessionEnd::kLimit);
+  return false;
+}
+
+bool Conversation::ChargeIdleCommand() {
+  return Charge(&idle_commands_, limits::kIdleCommands, replies::TooManyIdleCommands(settings_.fqdn));
+}
+
+bool Conversation::ChargeRefusedRecipient() {
+  return Charge(&refused_recipients_, settings_.limits.refused_recipients, replies::TooManyRefusedRecipients(settings_.fqdn));
+}
+
+bool Conversation::ChargeExcessRecipient() {
+  return Charge(&excess_recipients_, settings_.limits.excess_recipients, replies::TooManyRefusedRecipients(settings_.fqdn));
+}
+
+std::optional<std::string_view> Conversation::NextLine(LineReader::Expect expect, bool* too_long) {
+  *too_long = false;
+  LineReader::Result result = line_reader_.Next(input_, expect);
+  switch (result.status) {
+    case LineReader::Status::kNeedMore:
+      return std::nullopt;
+    case LineReader::Status::kLine:
+      line_.assign(result.line);
+      input_.Consume(result.consumed);
+      line_began_.reset();
+      return line_;
+    case LineReader::Status::kTooLong:
+    case LineReader::Status::kAuthTooLong: {
+      line_began_.reset();
+      *too_long = true;
+      return std::nullopt;
+    }
+    case LineReader::Status::kBadOctet:
+      verb_ = Verb::kOther;
+      SayLast(replies::SyntaxErrorClosing(), SessionEnd::kProtocolError);
+      return std::nullopt;
+    case LineReader::Status::kFlood:
+      verb_ = Verb::kOther;
+      SayLast(replies::LineFlood(settings_.fqdn), SessionEnd::kProtocolError);
+      return std::nullopt;
+  }
+  __builtin_unreachable();
+}
+
+ReadClient Conversation::ReadLine(base::MonotonicTime now, base::Duration idle) {
+  if (!line_reader_.in_line()) {
+    line_began_.reset();
+    return ReadClient{now + idle, kLineRead, false};
+  }
+  if (!line_began_) line_began_ = now;
+  return ReadClient{std::min(now + idle, *line_began_ + limits::kCommandLineTime), kLineRead, false};
+}
+
+void Conversation::ForgetInput() {
+  input_.Clear();
+  line_reader_.Reset();
+  line_began_.reset();
+}
+
+void Conversation::WipeLine() {
+  // The compiler must not see that the octets are never read again.
+  volatile char* octet = line_.data();
+  for (size_t i = 0; i < line_.size(); ++i) octet[i] = 0;
+  line_ = std::string();
+}
+
+void Conversation::EndOfReading(const Event& event, const Reply& timeout) {
+  if (const Interrupt* interrupt = std::get_if<Interrupt>(&event)) {
+    bool revoked = interrupt->reason == Interrupt::Reason::kRevoked;
+    SayLast(revoked ? replies::LoginRevoked(settings_.fqdn) : replies::Closing(settings_.fqdn),
+            revoked ? SessionEnd::kRevoked : SessionEnd::kClosing);
+  } else if (std::holds_alternative<TimedOut>(event)) {
+    SayLast(timeout, SessionEnd::kTimedOut);
+  } else {
+    Only<PeerClosed>(event);
+    End(SessionEnd::kPeerClosed, /*linger=*/false);
+  }
+}
+
+}  // namespace gatepost::smtp

@@ -1,0 +1,135 @@
+#include "services/smtp/envelope.h"
+
+#include <algorithm>
+#include <utility>
+
+#include "services/base/check.h"
+#include "services/smtp/replies.h"
+#include "services/smtp/verdict_reply.h"
+
+namespace gatepost::smtp {
+
+std::optional<Action> Envelope::Mail(MailCommand command) {
+  Conversation& client = context_.conversation;
+  const policy::Limits& figures = context_.settings.limits;
+  if (context_.transaction.open) {
+    client.Say(replies::BadSequence());
+    return std::nullopt;
+  }
+  if (figures.messages != 0 && context_.messages >= figures.messages) {
+    client.SayLast(replies::TooManyMessages(context_.settings.fqdn), SessionEnd::kLimit);
+    return std::nullopt;
+  }
+  if (TooBig(command)) return std::nullopt;
+  mail_ = std::move(command);
+  state_ = State::kJudgingMail;
+  return JudgeMail{&context_.options.client, context_.who(), &mail_.path};
+}
+
+// SIZE= beyond what may come: it has been answered.
+bool Envelope::TooBig(const MailCommand& command) {
+  Conversation& client = context_.conversation;
+  const policy::Limits& figures = context_.settings.limits;
+  if (!command.size) return false;
+  uint64_t limit = context_.MessageSizeLimit();
+  if (limit != 0 && *command.size > limit) {
+    client.Say(replies::MessageTooBig());
+    return true;
+  }
+  if (figures.session_size != 0 && *command.size > figures.session_size - std::min(figures.session_size, context_.session_octets)) {
+    client.Say(replies::MessageTooBig());
+    client.SayLast(replies::SessionTooBig(context_.settings.fqdn), SessionEnd::kLimit);
+    return true;
+  }
+  return false;
+}
+
+std::optional<Action> Envelope::Rcpt(RcptCommand command) {
+  Conversation& client = context_.conversation;
+  Transaction& transaction = context_.transaction;
+  if (!transaction.open) {
+    client.Say(replies::BadSequence());
+    return std::nullopt;
+  }
+  if (transaction.recipients >= context_.settings.limits.recipients) {
+    if (client.ChargeExcessRecipient()) client.Say(replies::TooManyRecipients());
+    return std::nullopt;
+  }
+  if (transaction.mail.path.null() && transaction.recipients > 0) {
+    RefuseRecipient(replies::NullSenderOneRecipient());
+    return std::nullopt;
+  }
+  rcpt_ = std::move(command);
+  state_ = State::kJudgingRecipient;
+  return JudgeRecipient{&context_.options.client, context_.who(), &transaction.mail.path, &rcpt_.path};
+}
+
+std::optional<Action> Envelope::Resume(const Event& event) {
+  switch (std::exchange(state_, State::kIdle)) {
+    case State::kIdle:
+      break;
+    case State::kJudgingMail: {
+      const policy::Verdict& verdict = Only<Judged>(event).verdict;
+      context_.Observe(verdict);
+      if (verdict.accepted) {
+        OpenTransactionHere();
+      } else {
+        context_.conversation.Say(ReplyTo(verdict, {context_.settings, context_.options.client, context_.who(), {}}));
+      }
+      return std::nullopt;
+    }
+    case State::kJudgingRecipient: {
+      const policy::Verdict& verdict = Only<Judged>(event).verdict;
+      context_.Observe(verdict);
+      if (verdict.accepted) return AskUpstream();
+      std::string recipient = rcpt_.path.canonical();
+      RefuseRecipient(ReplyTo(verdict, {context_.settings, context_.options.client, context_.who(), recipient}));
+      return std::nullopt;
+    }
+    case State::kAskingUpstream:
+      TakeOutcome(Only<UpstreamDone>(event).outcome);
+      return std::nullopt;
+  }
+  GATEPOST_CHECK(false);
+}
+
+void Envelope::OpenTransactionHere() {
+  ++context_.transactions;
+  context_.transaction.open = true;
+  context_.transaction.mail = std::move(mail_);
+  context_.conversation.ForgetIdleCommands();
+  context_.conversation.Say(replies::SenderOk());
+}
+
+std::optional<Action> Envelope::AskUpstream() {
+  Transaction& transaction = context_.transaction;
+  if (transaction.upstream_failure) {
+    RefuseRecipient(*transaction.upstream_failure);
+    return std::nullopt;
+  }
+  state_ = State::kAskingUpstream;
+  if (transaction.upstream == Transaction::Upstream::kOpen) return AddRecipient{&transaction, &rcpt_.path};
+  return OpenTransaction{&transaction, &rcpt_.path};
+}
+
+void Envelope::TakeOutcome(const UpstreamOutcome& outcome) {
+  Transaction& transaction = context_.transaction;
+  if (outcome.accepted()) {
+    transaction.upstream = Transaction::Upstream::kOpen;
+    if (transaction.recipients++ == 0) transaction.first_recipient = rcpt_.path.canonical();
+    context_.conversation.Say(replies::RecipientOk());
+    return;
+  }
+  Reply reply = ReplyToClient(outcome, context_.settings.dialect);
+  bool over_there = outcome.whole_transaction || outcome.connection_lost();
+  transaction.upstream = over_there ? Transaction::Upstream::kNone : Transaction::Upstream::kOpen;
+  if (over_there) transaction.upstream_failure = reply;
+  RefuseRecipient(reply);
+}
+
+void Envelope::RefuseRecipient(const Reply& reply) {
+  ++context_.transaction.refused_recipients;
+  if (context_.conversation.ChargeRefusedRecipient()) context_.conversation.Say(reply);
+}
+
+}  // namespace gatepost::smtp
