@@ -37,13 +37,10 @@ class DataReader {
   void Reset() { *this = DataReader(); }
 
  private:
-  void Found(BodyDefect defect, size_t at);
-
   bool line_start_ = true;
   bool first_octet_ = true;
   bool ended_ = false;
   BodyDefect defect_ = BodyDefect::kNone;
-  size_t body_end_ = 0;  // within one call: where the body stops, once there is a defect
   uint64_t octets_ = 0;
   HeaderScanner header_;
 };

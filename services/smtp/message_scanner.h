@@ -19,40 +19,37 @@ enum class BodyDefect : uint8_t {
   kLeadingBlank,  // the first line begins with SP or HTAB: it would continue our own header field
 };
 
-// Counts header fields named Received, octet by octet, until the first empty line.
+// Counts header fields named Received, until the first empty line.
 class HeaderScanner {
  public:
   bool in_header() const { return in_header_; }
+  // The rest of the line, up to its CR LF, need not be shown to Octet().
+  bool line_decided() const { return matched_ == kDecided; }
   int received_fields() const { return received_fields_; }
-  // One octet of the message (unstuffed), in order; not to be called when in_header() is false.
-  void Octet(char octet) {
-    if (octet == '\n') {
-      in_header_ = column_ > 0;
-      column_ = matched_ = 0;
-      return;
-    }
-    if (octet == '\r') return;  // a bare one is a defect in any case
-    Match(octet);
-    column_ = 1;
+
+  // An octet of a line (unstuffed), not CR or LF; while in_header() and not line_decided().
+  void Octet(char octet);
+  void LineEnd() {
+    in_header_ = in_header_ && matched_ > 0;
+    matched_ = 0;
   }
 
  private:
   static constexpr std::string_view kName = "received";
-  static constexpr size_t kNoMatch = 100;
-  void Match(char octet);
+  static constexpr size_t kDecided = 100;
 
   bool in_header_ = true;
-  int column_ = 0;      // 0: at the start of a line
-  size_t matched_ = 0;  // octets of kName; kName.size(): all of it, and perhaps blanks behind it
+  size_t matched_ = 0;  // octets of kName at the start of the line; kName.size(): all of it, and perhaps blanks behind
   int received_fields_ = 0;
 };
 
 // Index of the first octet in `octets` that is NUL, CR or LF; octets.size() if there is none.
 size_t FindLineOctet(std::string_view octets);
 
-// Length of a prefix of `octets`, a multiple of 64, in which all is plain: no NUL, every CR before LF and every LF after
-// CR (but the prefix may end in CR), and, when `dots` is set, no line that begins with '.'. `line_start` says whether
-// the octet before is LF after CR; the octet before must not be CR.
+// Length of a prefix of `octets` in which all is plain: no NUL, each CR before LF and each LF behind CR, no CR at its end,
+// and, when `dots` is set, no line that begins with '.'. `line_start`: the octets before ended in CR LF, or there were
+// none. It looks at whole blocks of 64 octets only, and stops at the first that is not plain.
 size_t SkipPlain(std::string_view octets, bool line_start, bool dots);
+inline constexpr size_t kPlainBlock = 64;
 
 }  // namespace gatepost::smtp

@@ -36,7 +36,7 @@ struct UpstreamOutcome {
   bool accepted() const { return kind == Kind::kAccepted; }
   bool in_doubt() const { return kind == Kind::kInDoubt; }
   // The connection is gone, and with it the transaction: nothing is to be reset.
-  bool connection_lost() const { return kind != Kind::kAccepted && kind != Kind::kRefused && kind != Kind::kCannotCarry; }
+  bool connection_lost() const;
   // The next hop takes us for a client that does something wrong, or refuses to talk to us: to be logged and counted.
   bool misconfigured() const;
 

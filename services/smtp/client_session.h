@@ -1,0 +1,123 @@
+// Our side of a conversation with a next hop, as a machine without I/O: greeting, EHLO, STARTTLS where it is required, and
+// any number of transactions, one after another. It sends nothing but what it has serialised itself, and trusts no reply:
+// one that is early, extra, malformed or too long ends the conversation.
+//
+//   ClientSession::Action action = session.Connect();          // or another operation, when the last one has finished
+//   while (it is not Finished) action = session.Advance(<carry out action>);
+//
+// The octets of a message do not pass through it: between BeginData() and FinishData() the driver writes them to the
+// connection. It must look for octets of the next hop meanwhile, and once more just before FinishData(): an answer before
+// our dot has to be seen before the dot is sent (then: Abort()). One thread.
+#pragma once
+
+#include <cstdint>
+#include <optional>
+#include <string>
+#include <string_view>
+#include <variant>
+
+#include "services/smtp/address.h"
+#include "services/smtp/capabilities.h"
+#include "services/smtp/command.h"
+#include "services/smtp/input_buffer.h"
+#include "services/smtp/reply_reader.h"
+#include "services/smtp/upstream_outcome.h"
+
+namespace gatepost::smtp {
+
+class ClientSession {
+ public:
+  struct Options {
+    std::string client_name;   // for EHLO: a host name
+    bool require_tls = false;  // STARTTLS before anything else, or nothing; never "if offered"
+  };
+
+  // Which deadline a read has.
+  enum class Wait : uint8_t { kGreeting, kHello, kStartTls, kEnvelope, kData, kVerdict, kReset, kQuit };
+
+  // Write these octets; they hold until the next Advance(). -> kWritten | kClosed | kTimedOut
+  struct Write {
+    std::string_view octets;
+    Wait wait;
+  };
+  // Read some octets into input(), at least one. -> kBytesRead | kClosed | kTimedOut
+  struct Read {
+    Wait wait;
+  };
+  // Handshake as a client, the name of the peer checked. -> kTlsEstablished | kTlsFailed | kClosed | kTimedOut
+  struct StartTls {};
+  // The operation has ended. When !usable() the connection is to be closed, at once and without another octet.
+  struct Finished {
+    UpstreamOutcome outcome;
+  };
+  using Action = std::variant<Write, Read, StartTls, Finished>;
+
+  enum class Event : uint8_t { kWritten, kBytesRead, kClosed, kTimedOut, kTlsEstablished, kTlsFailed };
+
+  explicit ClientSession(Options options) : options_(std::move(options)) {}
+  ClientSession(const ClientSession&) = delete;
+  ClientSession& operator=(const ClientSession&) = delete;
+
+  // The operations. Each is possible when the one before it has finished; which order makes sense: Connect, then
+  // (MailAndRcpt, Rcpt..., BeginData, FinishData | Reset)..., then Quit. On a conversation that is over they finish at once
+  // with kLost.
+  Action Connect();
+  // MAIL and the first RCPT; in one write where the next hop has PIPELINING. A refusal of MAIL concerns the whole
+  // transaction; of RCPT, that recipient.
+  Action MailAndRcpt(const MailCommand& mail, const ForwardPath& recipient);
+  Action Rcpt(const ForwardPath& recipient);
+  // Accepted: 354 has come, the message may be written.
+  Action BeginData();
+  // The message is written: its Write is the dot. From there on what goes wrong leaves the message in doubt.
+  Action FinishData();
+  Action Reset();
+  Action Quit();
+
+  Action Advance(Event event);
+
+  // While no operation runs (a message is being written, or nothing is going on): the next hop has said something
+  // (kBytesRead), is gone (kClosed) or does not take what we write (kTimedOut). The conversation is over.
+  UpstreamOutcome Abort(Event event);
+
+  InputBuffer& input() { return input_; }
+  // Of the last EHLO.
+  const Capabilities& capabilities() const { return capabilities_; }
+  // Another operation may be started.
+  bool usable() const { return state_ == State::kIdle || state_ == State::kMessage; }
+
+ private:
+  enum class State : uint8_t {
+    kNew, kGreeting, kHello, kStartTls, kHandshake, kIdle, kMail, kRcpt, kData, kMessage, kVerdict, kReset, kQuit, kOver,
+  };
+
+  Action Say(State next, std::string octets);
+  Action SayHello();
+  Action ReadOn() const;
+  Action TakeReplies();
+  Action TakeReply(UpstreamReply reply);
+  Action TakeGreeting(UpstreamReply reply);
+  Action TakeHello(UpstreamReply reply);
+  Action TakeStartTls(const UpstreamReply& reply);
+  Action TakeMail(UpstreamReply reply);
+  Action TakeRcpt(UpstreamReply reply);
+  Action TakeData(UpstreamReply reply);
+  Action TakeVerdict(UpstreamReply reply);
+  // The step has ended and the conversation goes on from `next`, unless the next hop said more than it was asked.
+  Action Finish(State next, UpstreamOutcome outcome);
+  Action Fail(UpstreamOutcome::Kind kind, std::string detail);
+  Action RefusedUs(UpstreamReply reply);
+  std::optional<Action> WhyNot(State expected);
+  Wait wait() const;
+
+  Options options_;
+  State state_ = State::kNew;
+  InputBuffer input_;
+  std::string output_;
+  Capabilities capabilities_;
+  bool tls_ = false;
+  std::string recipient_line_;            // RCPT, to be said after MAIL was accepted (no PIPELINING)
+  bool pipelined_ = false;                // RCPT went with MAIL
+  std::optional<UpstreamReply> refused_;  // the refusal of MAIL, while RCPT's answer is awaited
+};
+
+}  // namespace gatepost::smtp
