@@ -1,0 +1,221 @@
+#include "services/tls/context.h"
+
+#include "services/tls/boringssl.h"
+
+#include <openssl/bytestring.h>
+#include <openssl/cipher.h>
+#include <openssl/digest.h>
+#include <openssl/err.h>
+#include <openssl/hmac.h>
+#include <openssl/mem.h>
+#include <openssl/pool.h>
+#include <openssl/rand.h>
+#include <openssl/sha.h>
+#include <openssl/ssl.h>
+#include <openssl/x509.h>
+
+#include <algorithm>
+#include <cstring>
+#include <utility>
+
+#include "services/base/status_macros.h"
+#include "services/base/strings.h"
+#include "services/tls/certificate.h"
+#include "services/tls/context_state.h"
+#include "services/tls/pem.h"
+
+namespace gatepost::tls {
+namespace {
+
+using base::StrCat;
+using base::ToAbsl;
+using internal::LoadedIdentity;
+using internal::ServerContextState;
+
+constexpr char kGroups[] = "X25519:P-256";
+// TLS 1.2; BoringSSL's list for 1.3 cannot be set and holds nothing else.
+constexpr char kCiphers[] =
+    "ECDHE-ECDSA-AES128-GCM-SHA256:ECDHE-RSA-AES128-GCM-SHA256:ECDHE-ECDSA-AES256-GCM-SHA384:ECDHE-RSA-AES256-GCM-SHA384:"
+    "ECDHE-ECDSA-CHACHA20-POLY1305:ECDHE-RSA-CHACHA20-POLY1305";
+constexpr size_t kMostIdentities = 16;
+constexpr size_t kMostClientOctets = 64 << 10;
+// RFC 9325 wants ticket keys, and so tickets, to be short-lived; the keys turn over anyway.
+constexpr uint32_t kSessionSeconds = 6 * 3600;
+
+int StateIndex() {
+  static const int index = SSL_CTX_get_ex_new_index(0, nullptr, nullptr, nullptr, nullptr);
+  return index;
+}
+
+const ServerContextState& StateOf(const SSL* ssl) {
+  return *static_cast<const ServerContextState*>(SSL_CTX_get_ex_data(SSL_get_SSL_CTX(ssl), StateIndex()));
+}
+
+bool Configure(SSL_CTX* context) {
+  if (context == nullptr || SSL_CTX_set_min_proto_version(context, TLS1_2_VERSION) != 1 ||
+      SSL_CTX_set_max_proto_version(context, TLS1_3_VERSION) != 1 || SSL_CTX_set1_curves_list(context, kGroups) != 1 ||
+      SSL_CTX_set_strict_cipher_list(context, kCiphers) != 1) {
+    return false;
+  }
+  SSL_CTX_set_mode(context, SSL_MODE_ENABLE_PARTIAL_WRITE | SSL_MODE_ACCEPT_MOVING_WRITE_BUFFER);
+  SSL_CTX_set_max_cert_list(context, kMostClientOctets);
+  return true;
+}
+
+absl::StatusOr<LoadedIdentity> Load(const Identity& identity) {
+  LoadedIdentity loaded;
+  GATEPOST_ASSIGN_OR_RETURN(const std::vector<CertificateFacts> facts, ParseChain(identity.chain_pem));
+  GATEPOST_RETURN_IF_ERROR(KeyMatches(identity.chain_pem, identity.key_pem));
+  GATEPOST_ASSIGN_OR_RETURN(const auto chain, internal::ParseCertificates(identity.chain_pem, 10));
+  GATEPOST_ASSIGN_OR_RETURN(loaded.key, internal::ParsePrivateKey(identity.key_pem));
+  for (const auto& certificate : chain) {
+    uint8_t* der = nullptr;
+    const int size = i2d_X509(certificate.get(), &der);
+    if (size <= 0) return absl::InternalError("encoding a certificate");
+    loaded.chain.emplace_back(CRYPTO_BUFFER_new(der, static_cast<size_t>(size), nullptr));
+    OPENSSL_free(der);
+  }
+  loaded.ecdsa = facts.front().key_type != KeyType::kRsa;
+  for (const std::string& name : facts.front().dns_names) loaded.dns_names.push_back(base::AsciiLower(name));
+  return loaded;
+}
+
+// RFC 6125 6.4.3: a wildcard stands for the whole left-most label, and for nothing else.
+bool NameMatches(std::string_view pattern, std::string_view name) {
+  if (pattern.starts_with("*.")) {
+    const size_t dot = name.find('.');
+    return dot != std::string_view::npos && dot > 0 && pattern.substr(1) == name.substr(dot);
+  }
+  return pattern == name;
+}
+
+bool ClientVerifiesEcdsa(const SSL* ssl) {
+  const uint16_t* algorithms = nullptr;
+  const size_t count = SSL_get0_peer_verify_algorithms(ssl, &algorithms);
+  return std::any_of(algorithms, algorithms + count, [](uint16_t a) {
+    return a == SSL_SIGN_ECDSA_SECP256R1_SHA256 || a == SSL_SIGN_ECDSA_SECP384R1_SHA384;
+  });
+}
+
+// Which certificate: one for the name asked for, of a kind that the client can verify; else the first of that kind.
+int ChooseIdentity(SSL* ssl, void* /*unused*/) {
+  const ServerContextState& state = StateOf(ssl);
+  const char* asked = SSL_get_servername(ssl, TLSEXT_NAMETYPE_host_name);
+  std::string name = asked == nullptr ? std::string() : base::AsciiLower(asked);
+  if (name.ends_with('.')) name.pop_back();
+  const bool ecdsa = ClientVerifiesEcdsa(ssl);
+  const LoadedIdentity* chosen = nullptr;
+  int best = -1;
+  for (const LoadedIdentity& identity : state.identities) {
+    if (identity.ecdsa && !ecdsa) continue;
+    const bool named = !name.empty() && std::any_of(identity.dns_names.begin(), identity.dns_names.end(),
+                                                    [&](const std::string& pattern) { return NameMatches(pattern, name); });
+    const int score = (named ? 2 : 0) + (identity.ecdsa == ecdsa ? 1 : 0);
+    if (score > best) {
+      best = score;
+      chosen = &identity;
+    }
+  }
+  if (chosen == nullptr) return 0;  // the handshake fails: nothing that this client can verify
+  std::vector<CRYPTO_BUFFER*> chain;
+  for (const auto& certificate : chosen->chain) chain.push_back(certificate.get());
+  return SSL_set_chain_and_key(ssl, chain.data(), chain.size(), chosen->key.get(), nullptr);
+}
+
+// RFC 7301: "smtp" is the only protocol here (ALPACA).
+int ChooseProtocol(SSL* /*ssl*/, const uint8_t** out, uint8_t* out_size, const uint8_t* offered, unsigned offered_size, void* /*unused*/) {
+  CBS list;
+  CBS_init(&list, offered, offered_size);
+  CBS protocol;
+  while (CBS_len(&list) > 0 && CBS_get_u8_length_prefixed(&list, &protocol)) {
+    if (CBS_mem_equal(&protocol, reinterpret_cast<const uint8_t*>("smtp"), 4)) {
+      *out = CBS_data(&protocol);
+      *out_size = static_cast<uint8_t>(CBS_len(&protocol));
+      return SSL_TLSEXT_ERR_OK;
+    }
+  }
+  return SSL_TLSEXT_ERR_ALERT_FATAL;
+}
+
+int SealTicket(SSL* ssl, uint8_t* name, uint8_t* iv, EVP_CIPHER_CTX* cipher, HMAC_CTX* hmac, int encrypt) {
+  const std::vector<TicketKey>& keys = StateOf(ssl).ticket_keys;
+  const TicketKey* key = nullptr;
+  if (encrypt != 0) {
+    key = &keys.front();
+    std::copy(key->name.begin(), key->name.end(), name);
+    RAND_bytes(iv, 16);
+  } else {
+    for (const TicketKey& candidate : keys) {
+      if (std::memcmp(candidate.name.data(), name, candidate.name.size()) == 0) key = &candidate;
+    }
+    if (key == nullptr) return 0;  // a full handshake
+  }
+  const int ready = encrypt != 0 ? EVP_EncryptInit_ex(cipher, EVP_aes_256_cbc(), nullptr, key->aes_key.data(), iv)
+                                 : EVP_DecryptInit_ex(cipher, EVP_aes_256_cbc(), nullptr, key->aes_key.data(), iv);
+  if (ready != 1 || HMAC_Init_ex(hmac, key->hmac_key.data(), key->hmac_key.size(), EVP_sha256(), nullptr) != 1) return -1;
+  // 2: the ticket is good, and its key is on the way out: renew it.
+  return key == &keys.front() ? 1 : 2;
+}
+
+}  // namespace
+
+ServerContext::ServerContext(std::unique_ptr<ServerContextState> state) : state_(std::move(state)) {}
+ServerContext::~ServerContext() = default;
+
+absl::StatusOr<std::shared_ptr<const ServerContext>> ServerContext::Make(const Options& options) {
+  if (options.identities.empty() || options.identities.size() > kMostIdentities) {
+    return absl::InvalidArgumentError("a TLS server needs from 1 to 16 certificates");
+  }
+  if (options.session_scope.empty()) return absl::InvalidArgumentError("a TLS server needs a session scope");
+  auto state = std::make_unique<ServerContextState>();
+  state->context.reset(SSL_CTX_new(TLS_with_buffers_method()));
+  SSL_CTX* context = state->context.get();
+  if (!Configure(context)) return absl::InternalError(ToAbsl(internal::TakeError()));
+  for (size_t i = 0; i < options.identities.size(); ++i) {
+    absl::StatusOr<LoadedIdentity> loaded = Load(options.identities[i]);
+    if (!loaded.ok()) {
+      return absl::InvalidArgumentError(ToAbsl(StrCat("certificates[", i, "]: ", base::FromAbsl(loaded.status().message()))));
+    }
+    state->identities.push_back(*std::move(loaded));
+  }
+  if (options.tls13_only && SSL_CTX_set_min_proto_version(context, TLS1_3_VERSION) != 1) return absl::InternalError("TLS 1.3");
+  SSL_CTX_set_ex_data(context, StateIndex(), state.get());
+  SSL_CTX_set_cert_cb(context, ChooseIdentity, nullptr);
+  SSL_CTX_set_alpn_select_cb(context, ChooseProtocol, nullptr);
+  SSL_CTX_set_session_cache_mode(context, SSL_SESS_CACHE_OFF);
+  SSL_CTX_set_timeout(context, kSessionSeconds);
+  SSL_CTX_set_session_psk_dhe_timeout(context, kSessionSeconds);
+  std::array<uint8_t, SHA256_DIGEST_LENGTH> scope;
+  SHA256(reinterpret_cast<const uint8_t*>(options.session_scope.data()), options.session_scope.size(), scope.data());
+  SSL_CTX_set_session_id_context(context, scope.data(), scope.size());
+  if (options.ticket_keys.empty()) {
+    SSL_CTX_set_options(context, SSL_OP_NO_TICKET);
+  } else {
+    state->ticket_keys = options.ticket_keys;
+    SSL_CTX_set_tlsext_ticket_key_cb(context, SealTicket);
+  }
+  return std::shared_ptr<const ServerContext>(new ServerContext(std::move(state)));
+}
+
+ClientContext::ClientContext(std::unique_ptr<internal::ClientContextState> state) : state_(std::move(state)) {}
+ClientContext::~ClientContext() = default;
+
+absl::StatusOr<std::shared_ptr<const ClientContext>> ClientContext::Make(const Options& options) {
+  GATEPOST_RETURN_IF_ERROR(CheckCaBundle(options.ca_bundle_pem));
+  GATEPOST_ASSIGN_OR_RETURN(const auto bundle, internal::ParseCertificates(options.ca_bundle_pem, 1000));
+  auto state = std::make_unique<internal::ClientContextState>();
+  state->context.reset(SSL_CTX_new(TLS_method()));
+  SSL_CTX* context = state->context.get();
+  if (!Configure(context)) return absl::InternalError(ToAbsl(internal::TakeError()));
+  SSL_CTX_set_verify(context, SSL_VERIFY_PEER, nullptr);
+  SSL_CTX_set_session_cache_mode(context, SSL_SESS_CACHE_OFF);
+  SSL_CTX_set_options(context, SSL_OP_NO_TICKET);
+  X509_STORE* store = SSL_CTX_get_cert_store(context);
+  for (const auto& certificate : bundle) {
+    if (X509_STORE_add_cert(store, certificate.get()) != 1) ERR_clear_error();  // it is there already
+  }
+  state->server_name = options.server_name;
+  return std::shared_ptr<const ClientContext>(new ClientContext(std::move(state)));
+}
+
+}  // namespace gatepost::tls

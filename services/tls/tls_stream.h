@@ -1,0 +1,69 @@
+// A Stream under TLS: BoringSSL on the socket itself, no buffer and no copy of ours in between. What BoringSSL needs for a record it
+// allocates when octets come and frees when they are read, so an idle session holds none; the handshake's memory is let go.
+// Same rules as net::Stream. There is no way back to clear text.
+#pragma once
+
+#include <asio/awaitable.hpp>
+
+#include <memory>
+#include <string>
+#include <string_view>
+
+#include "services/base/clock.h"
+#include "services/net/stream.h"
+#include "services/net/tcp_stream.h"
+#include "services/tls/context.h"
+
+namespace gatepost::tls {
+
+// What was agreed.
+struct SessionFacts {
+  int version = 0x0303;     // 0x0303: TLS 1.2, 0x0304: TLS 1.3
+  std::string cipher;       // standard name
+  int cipher_bits = 0;      // 128 or 256
+  std::string server_name;  // SNI, at most 255 octets; empty: none
+  bool resumed = false;
+};
+
+class TlsStream final : public net::Stream {
+ public:
+  struct State;  // BoringSSL's; in tls_stream.cc
+
+  ~TlsStream() override;
+
+  asio::awaitable<net::IoResult> ReadSome(std::span<char> space) override;
+  asio::awaitable<std::error_code> WaitReadable() override;
+  bool ReadableNow() override;
+  asio::awaitable<std::error_code> Write(std::span<const std::string_view> pieces) override;
+  void SetReadDeadline(base::MonotonicTime deadline) override;
+  void SetWriteDeadline(base::MonotonicTime deadline) override;
+  void Interrupt() override;
+  void Close() override;
+  asio::awaitable<void> ShutdownGracefully() override;
+  base::Endpoint peer() const override;
+  base::Endpoint local() const override;
+
+  const SessionFacts& facts() const;
+  // RFC 9266 tls-exporter (32 octets); empty where it is not defined: TLS 1.2 without the extended master secret.
+  std::string ExporterBinding() const;
+
+ private:
+  friend struct Handshaker;
+  explicit TlsStream(std::unique_ptr<State> state);
+  std::unique_ptr<State> state_;
+};
+
+struct HandshakeResult {
+  std::error_code ec;
+  std::string detail;                 // for the log; nothing of the peer's choosing but the alert's name
+  std::unique_ptr<TlsStream> stream;  // when there is no error; else the connection is closed
+};
+
+// Server and client handshakes, over by `deadline`. `plain` must hold no octets that were read already.
+asio::awaitable<HandshakeResult> Accept(std::unique_ptr<net::TcpStream> plain, std::shared_ptr<const ServerContext> context,
+                                        base::MonotonicTime deadline);
+// `host`: as dialled; a name or an address. Its certificate must have it (or the context's server_name).
+asio::awaitable<HandshakeResult> Connect(std::unique_ptr<net::TcpStream> plain, std::shared_ptr<const ClientContext> context, std::string host,
+                                         base::MonotonicTime deadline);
+
+}  // namespace gatepost::tls
