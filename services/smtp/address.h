@@ -13,7 +13,7 @@ namespace gatepost::smtp {
 
 // A mailbox by its meaning: "a"@EXAMPLE.com and a@example.com are equal.
 struct Mailbox {
-  // Without quotes and backslashes, case kept. Printable ASCII; with SMTPUTF8 also UTF-8 (NFC).
+  // Without quotes and backslashes, case kept. Printable ASCII; with SMTPUTF8 also UTF-8.
   std::string local;
   // Lower case; labels as A-labels (xn--...). Or an address literal in its brackets, e.g. "[192.0.2.1]" or
   // "[IPv6:2001:db8::1]" in the form of RFC 5952. Empty only for the recipient <postmaster>.
