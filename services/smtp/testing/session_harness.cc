@@ -1,0 +1,301 @@
+#include "services/smtp/testing/session_harness.h"
+
+#include <algorithm>
+#include <cstring>
+#include <utility>
+
+#include "services/base/check.h"
+#include "services/base/strings.h"
+#include "services/policy/evaluate.h"
+
+namespace gatepost::smtp {
+namespace {
+
+UpstreamReply MakeReply(int code, std::string text) {
+  UpstreamReply reply;
+  reply.code = code;
+  reply.lines.push_back(std::move(text));
+  return reply;
+}
+
+Event Accept(std::string text) { return UpstreamDone{UpstreamOutcome::Accepted(MakeReply(250, std::move(text)))}; }
+
+Event Refuse(int code, bool whole_transaction = false) {
+  std::string text = base::StrCat(code / 100, ".7.9 no");
+  return UpstreamDone{UpstreamOutcome::Refused(MakeReply(code, std::move(text)), whole_transaction)};
+}
+
+Event Fail(UpstreamOutcome::Kind kind) {
+  UpstreamOutcome outcome = UpstreamOutcome::Failed(kind);
+  outcome.whole_transaction = true;
+  return UpstreamDone{std::move(outcome)};
+}
+
+}  // namespace
+
+SessionSetup::SessionSetup() {
+  settings.id = "test";
+  settings.fqdn = "mx.example";
+  settings.authentication.anonymous = true;
+  settings.local_domains.push_back({"in.example", true});
+}
+
+SessionHarness::SessionHarness(SessionSetup setup) : setup_(std::move(setup)) {
+  auto server = policy::CompiledVirtualServer::Compile(setup_.settings);
+  GATEPOST_CHECK(server.ok());
+  server_ = *server;
+  SessionOptions options;
+  options.virtual_server = server_.get();
+  options.next_hop = setup_.next_hop;
+  options.servable_mechanisms = setup_.mechanisms;
+  options.starttls_available = setup_.starttls_available && !setup_.start.implicit_tls;
+  options.session_id = "sid";
+  options.client.address = *base::IpAddress::Parse(setup_.address);
+  options.random = &random_;
+  options.clock = &clock_;
+  options.observer = setup_.observer;
+  session_ = std::make_unique<ServerSession>(std::move(options));
+}
+
+std::string SessionHarness::Begin() {
+  Run(setup_.start);
+  return TakeOutput();
+}
+
+void SessionHarness::Greet() {
+  Begin();
+  Send("EHLO client.example\r\n");
+}
+
+std::string SessionHarness::Send(std::string_view octets) {
+  pending_ += octets;
+  if (closed() || pending_.empty()) return TakeOutput();
+  // The session waits in a read; this ends it.
+  size_t most = std::min(pending_.size(), std::max<size_t>(reading_.want, 1));
+  if (setup_.segment != 0) most = std::min(most, setup_.segment);
+  std::span<char> room = session_->input().Prepare(most);
+  std::memcpy(room.data(), pending_.data(), most);
+  session_->input().Commit(most);
+  pending_.erase(0, most);
+  most_input_ = std::max(most_input_, session_->input().capacity());
+  Run(BytesRead{});
+  return pending_.empty() || closed() ? TakeOutput() : Send("");
+}
+
+std::string SessionHarness::TimeOut() {
+  clock_.Advance(std::max(base::Duration::zero(), reading_.deadline - clock_.Now()));
+  Run(TimedOut{});
+  return TakeOutput();
+}
+
+std::string SessionHarness::HangUp() {
+  Run(PeerClosed{});
+  return TakeOutput();
+}
+
+std::string SessionHarness::InterruptWith(Interrupt::Reason reason) {
+  Run(Interrupt{reason});
+  return TakeOutput();
+}
+
+std::string SessionHarness::TakeOutput() { return std::exchange(output_, std::string()); }
+
+std::string SessionHarness::upstream_octets() const {
+  std::string all;
+  for (const UpstreamConnection& connection : upstream_) all += connection.octets;
+  return all;
+}
+
+// Until the session waits for the client, or closes.
+void SessionHarness::Run(Event event) {
+  GATEPOST_CHECK(!closed());
+  for (;;) {
+    Action action = session_->Advance(clock_.Now(), std::move(event));
+    most_output_ = std::max(most_output_, session_->output().size());
+    output_ += std::exchange(session_->output(), std::string());
+    if (const ReadClient* read = std::get_if<ReadClient>(&action)) {
+      reading_ = *read;
+      return;
+    }
+    if (const Close* close = std::get_if<Close>(&action)) {
+      close_ = *close;
+      return;
+    }
+    event = std::visit(
+        [this](const auto& asked) -> Event {
+          using Asked = std::decay_t<decltype(asked)>;
+          if constexpr (std::is_same_v<Asked, WriteClient>) {
+            return Done{};
+          } else if constexpr (std::is_same_v<Asked, StartTls>) {
+            ++handshakes_;
+            // Whatever follows our 220 is no ClientHello here.
+            if (setup_.handshake_fails || !pending_.empty()) return TlsFailed{};
+            policy::TlsFacts tls;
+            tls.active = true;
+            tls.version = policy::TlsVersion::kTls13;
+            tls.cipher = "TLS_AES_128_GCM_SHA256";
+            tls.cipher_bits = 128;
+            return TlsEstablished{tls};
+          } else if constexpr (std::is_same_v<Asked, Delay>) {
+            delays_.push_back(asked.duration);
+            clock_.Advance(asked.duration);
+            return Done{};
+          } else if constexpr (std::is_same_v<Asked, JudgeConnection>) {
+            return Judged{policy::JudgeConnection(*server_, *asked.client)};
+          } else if constexpr (std::is_same_v<Asked, JudgeMail>) {
+            return Judged{policy::JudgeMail(*server_, *asked.client, asked.identity)};
+          } else if constexpr (std::is_same_v<Asked, JudgeRecipient>) {
+            policy::Mailbox recipient{asked.recipient->mailbox.local, asked.recipient->mailbox.domain};
+            return Judged{policy::JudgeRecipient(*server_, *asked.client, asked.identity, recipient)};
+          } else if constexpr (std::is_same_v<Asked, AuthCancel>) {
+            auth_log_.push_back("CANCEL");
+            return Done{};
+          } else if constexpr (std::is_same_v<Asked, ReadClient> || std::is_same_v<Asked, Close>) {
+            GATEPOST_CHECK(false);
+          } else {
+            return Answer(asked);
+          }
+        },
+        action);
+  }
+}
+
+Event SessionHarness::Answer(const AuthStart& start) {
+  auth_log_.push_back(base::StrCat("START ", start.mechanism));
+  auth_mechanism_ = start.mechanism;
+  login_user_.reset();
+  if (!start.initial_response) return AuthAnswer{AuthChallenge{"Username:"}};
+  return Answer(AuthRespond{*start.initial_response});
+}
+
+Event SessionHarness::Answer(const AuthRespond& respond) {
+  if (auth_log_.back() != base::StrCat("START ", auth_mechanism_)) auth_log_.push_back("RESPOND");
+  if (auth_mechanism_ == "PLAIN") {
+    std::vector<std::string_view> parts = base::Split(respond.response, '\0');
+    if (parts.size() != 3) return AuthAnswer{AuthMalformed{}};
+    return CheckPassword(parts[1], parts[2]);
+  }
+  if (!login_user_) {
+    login_user_ = std::string(respond.response);
+    auth_log_.push_back("USER");
+    return AuthAnswer{AuthChallenge{"Password:"}};
+  }
+  return CheckPassword(*login_user_, respond.response);
+}
+
+Event SessionHarness::CheckPassword(std::string_view user, std::string_view password) {
+  if (password == "junk") return AuthAnswer{AuthMalformed{}};
+  if (password == "down") return AuthAnswer{AuthUnavailable{}};
+  if (password != "good") return AuthAnswer{AuthFailure{}};
+  policy::Identity identity;
+  identity.login = user;
+  identity.may_submit = user != "nosubmit";
+  return AuthAnswer{AuthSuccess{std::move(identity)}};
+}
+
+UpstreamConnection& SessionHarness::Connection() {
+  if (!std::exchange(connected_, true)) upstream_.emplace_back();
+  return upstream_.back();
+}
+
+void SessionHarness::Drop() {
+  if (std::exchange(connected_, false)) upstream_.back().dropped = true;
+  body_.clear();
+}
+
+Event SessionHarness::Answer(const OpenTransaction& open) {
+  const Mailbox& sender = open.transaction->mail.path.mailbox;
+  sender_ = open.transaction->mail.path.canonical();
+  recipients_.clear();
+  body_.clear();
+  if (sender.local == "unreachable") return Fail(UpstreamOutcome::Kind::kUnreachable);
+  if (sender.local == "refusedus") return Fail(UpstreamOutcome::Kind::kRefusedUs);
+  if (sender.local == "notls") return Fail(UpstreamOutcome::Kind::kTlsNotOffered);
+  Connection().octets += base::StrCat("MAIL FROM:<", sender_, ">\r\n");
+  if (sender.local == "mail550") return Refuse(550, true);
+  if (sender.local == "mail450") return Refuse(450, true);
+  return RecipientOutcome(*open.recipient);
+}
+
+Event SessionHarness::Answer(const AddRecipient& add) { return RecipientOutcome(*add.recipient); }
+
+Event SessionHarness::RecipientOutcome(const ForwardPath& recipient) {
+  std::string canonical = recipient.canonical();
+  Connection().octets += base::StrCat("RCPT TO:<", canonical, ">\r\n");
+  const std::string& local = recipient.mailbox.local;
+  if (local == "up550") return Refuse(550);
+  if (local == "up450") return Refuse(450);
+  if (local == "uplost") {
+    Drop();
+    return Fail(UpstreamOutcome::Kind::kLost);
+  }
+  recipients_.push_back(std::move(canonical));
+  return Accept("2.1.5 Ok");
+}
+
+Event SessionHarness::Answer(const BeginData&) {
+  Connection().octets += "DATA\r\n";
+  std::string_view local = std::string_view(sender_).substr(0, sender_.find('@'));
+  if (local == "data550") return Refuse(550);
+  if (local == "data451") return Refuse(451);
+  if (local == "datalost") {
+    Drop();
+    return Fail(UpstreamOutcome::Kind::kLost);
+  }
+  return Accept("");
+}
+
+Event SessionHarness::BodyPieces(const std::array<std::string_view, 2>& pieces, bool last) {
+  for (std::string_view piece : pieces) {
+    Connection().octets += piece;
+    body_ += piece;
+  }
+  if (last) Connection().octets += ".\r\n";
+  return Accept("");
+}
+
+Event SessionHarness::Answer(const SendBody& send) {
+  if (sender_.starts_with("bodylost@")) {
+    Drop();
+    return Fail(UpstreamOutcome::Kind::kLost);
+  }
+  return BodyPieces(send.pieces, false);
+}
+
+Event SessionHarness::Answer(const FinishData& finish) {
+  BodyPieces(finish.pieces, true);
+  if (sender_.starts_with("dot550@")) return Refuse(550);
+  if (sender_.starts_with("dot451@")) return Refuse(451);
+  if (sender_.starts_with("doubt@") || sender_.starts_with("bodylost@")) {
+    Drop();
+    return Fail(UpstreamOutcome::Kind::kInDoubt);
+  }
+  DeliveredMessage message;
+  message.sender = sender_;
+  message.recipients = recipients_;
+  size_t header_end = body_.find("+0000\r\n");
+  GATEPOST_CHECK(header_end != std::string::npos);
+  message.received = body_.substr(0, header_end + 7);
+  bool line_start = true;
+  for (char c : std::string_view(body_).substr(header_end + 7)) {
+    if (!(line_start && c == '.')) message.body += c;
+    line_start = c == '\n';
+  }
+  delivered_.push_back(std::move(message));
+  body_.clear();
+  return Accept("2.0.0 queued");
+}
+
+Event SessionHarness::Answer(const ResetUpstream&) {
+  GATEPOST_CHECK(connected_);
+  upstream_.back().octets += "RSET\r\n";
+  return Done{};
+}
+
+Event SessionHarness::Answer(const DropUpstream&) {
+  GATEPOST_CHECK(connected_);
+  Drop();
+  return Done{};
+}
+
+}  // namespace gatepost::smtp

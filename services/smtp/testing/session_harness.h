@@ -1,0 +1,133 @@
+// Drives a ServerSession without a network: feeds it octets in segments of any size, answers its actions from the real
+// policy and from a script, and records what a next hop would have received, octet for octet. For tests and fuzz targets.
+//
+// The script is in the envelope: the local part of an address says what goes wrong, and where.
+//   Sender    mail550 mail450 unreachable refusedus notls   at MAIL or before it
+//             data550 data451 datalost                      at DATA
+//             bodylost                                      while the body is written
+//             dot550 dot451 doubt                           at the dot
+//   Recipient up550 up450 uplost                            at RCPT
+// Credentials: PLAIN and LOGIN accept any user with the password "good"; "down" makes the service unavailable; "junk" makes
+// it say that the message was malformed.
+#pragma once
+
+#include <memory>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "services/base/fake_clock.h"
+#include "services/base/fake_random.h"
+#include "services/policy/snapshot.h"
+#include "services/smtp/server_session.h"
+
+namespace gatepost::smtp {
+
+struct SessionSetup {
+  SessionSetup();  // anonymous, local domain in.example, fqdn mx.example, STARTTLS at hand, PLAIN and LOGIN servable
+  policy::VirtualServer settings;
+  Capabilities next_hop = Capabilities::Unseen();
+  std::vector<std::string> mechanisms = {"PLAIN", "LOGIN"};
+  bool starttls_available = true;
+  std::string address = "192.0.2.7";
+  Start start;
+  // Octets per read, 0: all there are.
+  size_t segment = 0;
+  bool handshake_fails = false;
+  SessionObserver* observer = nullptr;
+};
+
+// What one connection to the next hop was sent.
+struct UpstreamConnection {
+  std::string octets;
+  bool dropped = false;
+};
+
+// A message that the next hop has accepted: our client was told 250.
+struct DeliveredMessage {
+  std::string sender;
+  std::vector<std::string> recipients;
+  std::string received;  // our header field
+  std::string body;      // what follows it, unstuffed
+};
+
+class SessionHarness {
+ public:
+  explicit SessionHarness(SessionSetup setup = {});
+
+  // Each gives what the client was told since the last call.
+  std::string Begin();
+  std::string Send(std::string_view octets);
+  std::string TimeOut();  // the deadline of the read passes
+  std::string HangUp();
+  std::string InterruptWith(Interrupt::Reason reason);
+  // Begin, then EHLO.
+  void Greet();
+
+  void set_segment(size_t segment) { setup_.segment = segment; }
+  base::FakeClock& clock() { return clock_; }
+  ServerSession& session() { return *session_; }
+  bool closed() const { return close_.has_value(); }
+  bool lingers() const { return close_ && close_->linger; }
+  // Octets that were sent and never read, because the session was over.
+  size_t unread() const { return pending_.size(); }
+  const ReadClient& reading() const { return reading_; }
+
+  const std::vector<UpstreamConnection>& upstream() const { return upstream_; }
+  // All of upstream(), in a row.
+  std::string upstream_octets() const;
+  const std::vector<DeliveredMessage>& delivered() const { return delivered_; }
+  const std::vector<base::Duration>& delays() const { return delays_; }
+  // "START PLAIN", "RESPOND", "CANCEL": what the auth service was asked.
+  const std::vector<std::string>& auth_log() const { return auth_log_; }
+  int handshakes() const { return handshakes_; }
+  // The most octets that waited for the client at once.
+  size_t most_output() const { return most_output_; }
+  size_t most_input() const { return most_input_; }
+
+ private:
+  void Run(Event event);
+  std::string TakeOutput();
+  Event BodyPieces(const std::array<std::string_view, 2>& pieces, bool last);
+
+  Event Answer(const AuthStart& start);
+  Event Answer(const AuthRespond& respond);
+  Event Answer(const OpenTransaction& open);
+  Event Answer(const AddRecipient& add);
+  Event Answer(const BeginData& begin);
+  Event Answer(const SendBody& send);
+  Event Answer(const FinishData& finish);
+  Event Answer(const ResetUpstream& reset);
+  Event Answer(const DropUpstream& drop);
+  Event RecipientOutcome(const ForwardPath& recipient);
+  Event CheckPassword(std::string_view user, std::string_view password);
+  UpstreamConnection& Connection();
+  void Drop();
+
+  SessionSetup setup_;
+  base::FakeClock clock_;
+  base::FakeRandom random_;
+  std::shared_ptr<const policy::CompiledVirtualServer> server_;
+  std::unique_ptr<ServerSession> session_;
+  std::string pending_;
+  std::string output_;
+  ReadClient reading_{};
+  std::optional<Close> close_;
+
+  std::string auth_mechanism_;
+  std::optional<std::string> login_user_;
+
+  bool connected_ = false;
+  std::string sender_;
+  std::vector<std::string> recipients_;
+  std::string body_;  // stuffed, with our header field
+  std::vector<UpstreamConnection> upstream_;
+  std::vector<DeliveredMessage> delivered_;
+  std::vector<base::Duration> delays_;
+  std::vector<std::string> auth_log_;
+  int handshakes_ = 0;
+  size_t most_output_ = 0;
+  size_t most_input_ = 0;
+};
+
+}  // namespace gatepost::smtp
