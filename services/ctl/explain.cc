@@ -1,0 +1,58 @@
+#include "services/ctl/explain.h"
+
+#include "google/rpc/error_details.pb.h"
+#include "google/rpc/status.pb.h"
+#include "services/base/strings.h"
+
+namespace gatepost::ctl {
+namespace {
+
+// What the violations are of is known from the command: `virtual_server.listeners[2].port` is shown as `listeners[2].port`.
+std::string_view WithoutResource(std::string_view field) {
+  for (std::string_view resource : {"virtual_server.", "certificate.", "user."}) {
+    if (field.substr(0, resource.size()) == resource) return field.substr(resource.size());
+  }
+  return field;
+}
+
+std::string Violations(const grpc::Status& status) {
+  std::string lines;
+  google::rpc::Status details;
+  if (!details.ParseFromString(status.error_details())) return lines;
+  for (const auto& any : details.details()) {
+    google::rpc::BadRequest bad_request;
+    if (!any.Is<google::rpc::BadRequest>() || !any.UnpackTo(&bad_request)) continue;
+    for (const auto& violation : bad_request.field_violations()) {
+      base::StrAppend(&lines, "\n", WithoutResource(violation.field()), violation.field().empty() ? "" : ": ", violation.description());
+    }
+  }
+  return lines;
+}
+
+std::string Hint(grpc::StatusCode code, std::string_view service, std::string_view address, const std::string& message) {
+  switch (code) {
+    case grpc::StatusCode::UNAVAILABLE:
+      return base::StrCat("the ", service, " service at ", address, " cannot be reached: ", message, ". Does it run there (--", service, "-address), and do --cert, --key and --ca belong to it?");
+    case grpc::StatusCode::DEADLINE_EXCEEDED:
+      return base::StrCat("the ", service, " service at ", address, " did not answer in time: is it overloaded, or is something between that swallows packets? (--timeout)");
+    case grpc::StatusCode::UNAUTHENTICATED:
+      return base::StrCat("the ", service, " service does not accept this certificate (--cert): ", message);
+    case grpc::StatusCode::PERMISSION_DENIED:
+      return base::StrCat("the role in your certificate may not do this: ", message);
+    case grpc::StatusCode::ABORTED:
+      return base::StrCat("somebody else changed it meanwhile: get it again, then repeat your change. ", message);
+    case grpc::StatusCode::UNIMPLEMENTED:
+      return base::StrCat("the ", service, " service does not know this call: are gatepostctl and the service of the same version, and is ", address, " its API port?");
+    default:
+      return message;
+  }
+}
+
+}  // namespace
+
+absl::Status ExplainFailure(const grpc::Status& status, std::string_view service, std::string_view address) {
+  // gRPC's codes and Abseil's are the same numbers.
+  return absl::Status(static_cast<absl::StatusCode>(status.error_code()), Hint(status.error_code(), service, address, status.error_message()) + Violations(status));
+}
+
+}  // namespace gatepost::ctl
