@@ -12,6 +12,17 @@ def _google_protos_impl(ctx):
         fail("unzip %s: %s" % (_JAR, result.stderr))
     ctx.execute(["mkdir", "-p", "grpc/health/v1"])
     ctx.symlink(_HEALTH, "grpc/health/v1/health.proto")
+
+    # Debian's jar is older than ErrorInfo (google/rpc/error_details.proto, 2020): the message by itself, as published.
+    ctx.file("google/rpc/error_info.proto", """
+syntax = "proto3";
+package google.rpc;
+message ErrorInfo {
+  string reason = 1;
+  string domain = 2;
+  map<string, string> metadata = 3;
+}
+""")
     ctx.file("BUILD.bazel", """
 load("@gatepost//third_party/proto:proto.bzl", "cc_protos")
 
@@ -19,7 +30,7 @@ package(default_visibility = ["//visibility:public"])
 
 cc_protos(
     name = "rpc",
-    srcs = ["google/rpc/code.proto", "google/rpc/error_details.proto", "google/rpc/status.proto"],
+    srcs = ["google/rpc/code.proto", "google/rpc/error_details.proto", "google/rpc/error_info.proto", "google/rpc/status.proto"],
 )
 
 cc_protos(
