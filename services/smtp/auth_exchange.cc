@@ -103,10 +103,10 @@ std::optional<Action> AuthExchange::Challenge(std::string_view octets) {
 
 std::optional<Action> AuthExchange::NextLine() {
   Conversation& client = context_.conversation;
-  bool too_long = false;
+  std::optional<Reply> too_long;
   std::optional<std::string_view> line = client.NextLine(LineReader::Expect::kAuthResponse, &too_long);
   if (line) return TakeLine(*line);
-  if (too_long) return Spoil(replies::AuthTooLong(), AuthOutcome::kMalformed);
+  if (too_long) return Spoil(*too_long, AuthOutcome::kMalformed);
   if (client.over()) return std::nullopt;
   state_ = State::kReading;
   return client.ReadLine(context_.now, context_.settings.limits.idle_timeout);

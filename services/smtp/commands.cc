@@ -45,13 +45,13 @@ std::optional<Action> Commands::Next() {
     client.SayLast(replies::SessionTimeout(context_.settings.fqdn), SessionEnd::kTimedOut);
     return std::nullopt;
   }
-  bool too_long = false;
+  std::optional<Reply> too_long;
   std::optional<std::string_view> line = client.NextLine(LineReader::Expect::kCommand, &too_long);
   if (line) return Take(*line);
   if (client.over()) return std::nullopt;
   if (!too_long) return Read();
   client.BeginCommand(Verb::kOther);
-  client.Say(replies::LineTooLong());
+  client.Say(*too_long);
   return std::nullopt;
 }
 

@@ -68,8 +68,8 @@ bool Conversation::ChargeExcessRecipient() {
   return Charge(&excess_recipients_, settings_.limits.excess_recipients, replies::TooManyRefusedRecipients(settings_.fqdn));
 }
 
-std::optional<std::string_view> Conversation::NextLine(LineReader::Expect expect, bool* too_long) {
-  *too_long = false;
+std::optional<std::string_view> Conversation::NextLine(LineReader::Expect expect, std::optional<Reply>* too_long) {
+  too_long->reset();
   LineReader::Result result = line_reader_.Next(input_, expect);
   switch (result.status) {
     case LineReader::Status::kNeedMore:
@@ -80,11 +80,13 @@ std::optional<std::string_view> Conversation::NextLine(LineReader::Expect expect
       line_began_.reset();
       return line_;
     case LineReader::Status::kTooLong:
-    case LineReader::Status::kAuthTooLong: {
       line_began_.reset();
-      *too_long = true;
+      *too_long = replies::LineTooLong();
       return std::nullopt;
-    }
+    case LineReader::Status::kAuthTooLong:
+      line_began_.reset();
+      *too_long = replies::AuthTooLong();
+      return std::nullopt;
     case LineReader::Status::kBadOctet:
       verb_ = Verb::kOther;
       SayLast(replies::SyntaxErrorClosing(), SessionEnd::kProtocolError);

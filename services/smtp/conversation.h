@@ -50,8 +50,8 @@ class Conversation {
   bool ChargeExcessRecipient();
 
   // The next line, without CR LF; it is consumed, and holds until the next call. Nothing: more has to be read (ReadLine), or
-  // the session is over, or `*too_long` is set: a line beyond the limit was thrown away; what to say is the caller's.
-  std::optional<std::string_view> NextLine(LineReader::Expect expect, bool* too_long);
+  // the session is over, or a line beyond the limit was thrown away, and `*too_long` is what to say of it.
+  std::optional<std::string_view> NextLine(LineReader::Expect expect, std::optional<Reply>* too_long);
   // Waits for (more of) a line: `idle` from now, or 60 s from the first octet of a line that has begun.
   ReadClient ReadLine(base::MonotonicTime now, base::Duration idle);
   // Forgets what was read and not yet used (STARTTLS).

@@ -19,7 +19,7 @@ class DataPaceTest : public testing::Test {
   }
 
   DataPace pace_{5min, 5min, 100};
-  base::MonotonicTime now_{1h};
+  base::MonotonicTime now_{60min};
   base::MonotonicTime deadline_{};
 };
 
@@ -30,7 +30,7 @@ TEST_F(DataPaceTest, FiveMinutesOfSilenceAreTooLong) {
 
 TEST_F(DataPaceTest, TheDeadlineOfTheFirstReadIsTheSilence) {
   Read(1s, 1);
-  EXPECT_EQ(deadline_, base::MonotonicTime(1h) + 5min);
+  EXPECT_EQ(deadline_, base::MonotonicTime(60min) + 5min);
 }
 
 TEST_F(DataPaceTest, AHundredOctetsASecondAreEnoughForEver) {
