@@ -1,0 +1,38 @@
+#include "services/sasl/claim.h"
+#include "services/sasl/mechanism.h"
+
+namespace gatepost::sasl {
+namespace {
+
+// Exactly these: Outlook compares them (protocol.md 3).
+constexpr std::string_view kUserPrompt = "Username:";
+constexpr std::string_view kPasswordPrompt = "Password:";
+
+class Login final : public Mechanism {
+ public:
+  Step First(std::optional<std::string_view> initial_response) override {
+    if (!initial_response) return Challenge{std::string(kUserPrompt)};
+    return TakeName(*initial_response);
+  }
+
+  Step Next(std::string_view response) override {
+    if (login_.empty()) return TakeName(response);
+    if (!IsText(response, kMostOctets)) return Malformed{};
+    return PasswordClaim{std::string(), login_, std::string(response)};
+  }
+
+ private:
+  Step TakeName(std::string_view name) {
+    if (!IsLogin(name)) return Malformed{};
+    login_ = std::string(name);
+    return Challenge{std::string(kPasswordPrompt)};
+  }
+
+  std::string login_;
+};
+
+}  // namespace
+
+std::unique_ptr<Mechanism> MakeLogin() { return std::make_unique<Login>(); }
+
+}  // namespace gatepost::sasl
