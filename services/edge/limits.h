@@ -54,7 +54,10 @@ inline constexpr size_t kPartsOfUnit = 65536;
 inline constexpr auto kDrain = 60s;
 inline constexpr auto kDrainPastDot = 10min;
 
-// Body octets handed to the upstream before we wait for it to take them.
-inline constexpr size_t kUpstreamBuffer = 64 * 1024;
+// A session that waits for an upstream connection to become free looks again so often.
+inline constexpr auto kBudgetRetry = 50ms;
+
+// How long the next hop's answer to our QUIT is waited for; nothing depends on it.
+inline constexpr auto kQuit = 5s;
 
 }  // namespace gatepost::edge::limits

@@ -1,0 +1,219 @@
+#include "services/edge/session_driver.h"
+
+#include <asio/redirect_error.hpp>
+#include <asio/steady_timer.hpp>
+#include <asio/this_coro.hpp>
+#include <asio/use_awaitable.hpp>
+#include <array>
+#include <utility>
+#include <variant>
+
+#include "services/base/check.h"
+#include "services/edge/limits.h"
+#include "services/policy/evaluate.h"
+#include "services/smtp/limits.h"
+
+namespace gatepost::edge {
+namespace {
+
+// From here on the client is sending message data: there is more to come, so reading pays without waiting first.
+constexpr size_t kBulk = 4096;
+// A reply buffer of this size is kept while the session idles.
+constexpr size_t kKeptOutput = 1024;
+
+}  // namespace
+
+SessionDriver::SessionDriver(Options options)
+    : options_(std::move(options)), session_(std::move(options_.session)) {}
+
+asio::awaitable<void> SessionDriver::Run() {
+  smtp::Event event = options_.start;
+  bool linger = false;
+  for (;;) {
+    smtp::Action action = session_.Advance(options_.clock->Now(), std::move(event));
+    if (const auto* close = std::get_if<smtp::Close>(&action)) {
+      linger = close->linger;
+      break;
+    }
+    if (std::optional<smtp::Event> judged = Judge(action)) {
+      event = std::move(*judged);
+    } else {
+      event = co_await Perform(action);
+    }
+  }
+  exchange_.reset();
+  co_await CloseClient(linger);
+  co_await options_.upstream->Quit();
+}
+
+std::optional<smtp::Event> SessionDriver::Judge(const smtp::Action& action) {
+  const policy::CompiledVirtualServer& policy = options_.virtual_server->policy();
+  if (const auto* ask = std::get_if<smtp::JudgeRecipient>(&action)) {
+    const smtp::Mailbox& recipient = ask->recipient->mailbox;
+    return smtp::Judged{policy::JudgeRecipient(policy, *ask->client, ask->identity, {recipient.local, recipient.domain})};
+  }
+  if (const auto* ask = std::get_if<smtp::JudgeMail>(&action)) {
+    return smtp::Judged{policy::JudgeMail(policy, *ask->client, ask->identity)};
+  }
+  if (const auto* ask = std::get_if<smtp::JudgeConnection>(&action)) {
+    return smtp::Judged{policy::JudgeConnection(policy, *ask->client)};
+  }
+  return std::nullopt;
+}
+
+asio::awaitable<smtp::Event> SessionDriver::Perform(smtp::Action& action) {
+  if (const auto* read = std::get_if<smtp::ReadClient>(&action)) co_return co_await Read(*read);
+  if (const auto* body = std::get_if<smtp::SendBody>(&action)) {
+    co_return smtp::UpstreamDone{co_await options_.upstream->SendBody(body->pieces)};
+  }
+  if (const auto* finish = std::get_if<smtp::FinishData>(&action)) {
+    co_return smtp::UpstreamDone{co_await options_.upstream->Finish(finish->pieces, finish->end_read)};
+  }
+  if (const auto* open = std::get_if<smtp::OpenTransaction>(&action)) {
+    co_return smtp::UpstreamDone{co_await options_.upstream->Open(*open->transaction, *open->recipient)};
+  }
+  if (const auto* add = std::get_if<smtp::AddRecipient>(&action)) {
+    co_return smtp::UpstreamDone{co_await options_.upstream->AddRecipient(*add->recipient)};
+  }
+  if (std::get_if<smtp::BeginData>(&action)) {
+    co_return smtp::UpstreamDone{co_await options_.upstream->BeginData()};
+  }
+  if (std::get_if<smtp::ResetUpstream>(&action)) {
+    options_.upstream->Reset();
+    co_return smtp::Done{};
+  }
+  if (std::get_if<smtp::DropUpstream>(&action)) {
+    options_.upstream->Drop();
+    co_return smtp::Done{};
+  }
+  if (std::get_if<smtp::WriteClient>(&action)) {
+    const bool written = co_await Flush();
+    if (!written) options_.client->Close();
+    co_return smtp::Done{};
+  }
+  if (const auto* start = std::get_if<smtp::AuthStart>(&action)) co_return co_await Authenticate(*start);
+  if (const auto* respond = std::get_if<smtp::AuthRespond>(&action)) co_return co_await Continue(*respond);
+  if (std::get_if<smtp::AuthCancel>(&action)) {
+    exchange_.reset();
+    co_return smtp::Done{};
+  }
+  if (const auto* delay = std::get_if<smtp::Delay>(&action)) {
+    co_await Wait(delay->duration);
+    co_return smtp::Done{};
+  }
+  GATEPOST_CHECK(std::holds_alternative<smtp::StartTls>(action));
+  co_return co_await Handshake();
+}
+
+asio::awaitable<smtp::Event> SessionDriver::Read(smtp::ReadClient read) {
+  const bool written = co_await Flush();
+  if (!written) co_return smtp::PeerClosed{};
+  interruptible_ = read.between_transactions;
+  if (interrupt_ && (interruptible_ || at_once_)) co_return smtp::Interrupt{*interrupt_};
+
+  net::Stream& client = *options_.client;
+  client.SetReadDeadline(read.deadline);
+  reading_ = true;
+  std::error_code error;
+  if (read.want < kBulk) {
+    error = co_await client.WaitReadable();  // No buffer is held while the client thinks.
+  }
+  if (!error) {
+    const std::span<char> space = session_.input().Prepare(read.want);
+    const net::IoResult result = co_await client.ReadSome(space);
+    session_.input().Commit(result.n);
+    error = result.ec;
+  }
+  reading_ = false;
+  if (!error) co_return smtp::BytesRead{};
+  if (error == asio::error::operation_aborted && interrupt_) co_return smtp::Interrupt{*interrupt_};
+  if (error == std::errc::timed_out) co_return smtp::TimedOut{};
+  co_return smtp::PeerClosed{};
+}
+
+asio::awaitable<bool> SessionDriver::Flush() {
+  std::string& output = session_.output();
+  if (output.empty()) co_return true;
+  if (!options_.client) co_return false;
+  options_.client->SetWriteDeadline(options_.clock->Now() + smtp::limits::kClientWrite);
+  const std::array<std::string_view, 1> pieces{output};
+  const std::error_code error = co_await options_.client->Write(pieces);
+  output.clear();
+  if (output.capacity() > kKeptOutput) output.shrink_to_fit();
+  co_return !error;
+}
+
+asio::awaitable<smtp::Event> SessionDriver::Handshake() {
+  const bool written = co_await Flush();
+  if (!written) co_return smtp::TlsFailed{};
+  const base::MonotonicTime deadline = options_.clock->Now() + smtp::limits::kTlsHandshake;
+  TlsAcceptor::Accepted accepted =
+      co_await options_.tls->Accept(std::move(options_.client), options_.virtual_server, deadline);
+  options_.client = std::move(accepted.stream);
+  if (!options_.client) co_return smtp::TlsFailed{};
+  co_return smtp::TlsEstablished{std::move(accepted.tls)};
+}
+
+asio::awaitable<void> SessionDriver::Wait(base::Duration duration) {
+  co_await Flush();
+  asio::steady_timer timer(co_await asio::this_coro::executor);
+  timer.expires_after(duration);
+  std::error_code ignored;
+  co_await timer.async_wait(asio::redirect_error(asio::use_awaitable, ignored));
+}
+
+asio::awaitable<smtp::Event> SessionDriver::Authenticate(smtp::AuthStart start) {
+  if (options_.auth == nullptr) co_return smtp::AuthAnswer{smtp::AuthUnavailable{}};
+  const policy::ClientFacts& client = session_.client();
+  const AuthContext context{.virtual_server = options_.virtual_server->name(),
+                            .default_domain = options_.virtual_server->settings().authentication.default_domain,
+                            .session_id = options_.session_id,
+                            .address = client.address.ToString(),
+                            .port = client.port,
+                            .tls = client.tls.active};
+  exchange_ = options_.auth->Begin(context);
+  if (!exchange_) co_return smtp::AuthAnswer{smtp::AuthUnavailable{}};
+  const base::WallTime began = options_.clock->WallNow();
+  const base::MonotonicTime start_time = options_.clock->Now();
+  smtp::AuthAnswer answer = co_await exchange_->Start(start.mechanism, start.initial_response);
+  if (!std::holds_alternative<smtp::AuthChallenge>(answer.answer)) exchange_.reset();
+  authenticated_at_ = began;
+  if (options_.log != nullptr) options_.log->OnAuthAnswer(options_.clock->Now() - start_time);
+  co_return answer;
+}
+
+asio::awaitable<smtp::Event> SessionDriver::Continue(smtp::AuthRespond respond) {
+  GATEPOST_CHECK(exchange_ != nullptr);
+  smtp::AuthAnswer answer = co_await exchange_->Respond(respond.response);
+  if (!std::holds_alternative<smtp::AuthChallenge>(answer.answer)) exchange_.reset();
+  co_return answer;
+}
+
+asio::awaitable<void> SessionDriver::CloseClient(bool linger) {
+  if (!options_.client) co_return;
+  const bool written = co_await Flush();
+  if (!written || !linger || options_.linger == base::Duration::zero()) {
+    options_.client->Close();
+    co_return;
+  }
+  const base::MonotonicTime deadline = options_.clock->Now() + options_.linger;
+  options_.client->SetWriteDeadline(deadline);
+  co_await options_.client->ShutdownGracefully();
+  // What the client still sends is read and thrown away: closing over unread octets would reset the connection, and the
+  // reset could overtake our last reply.
+  options_.client->SetReadDeadline(deadline);
+  std::array<char, 512> trash;
+  for (;;) {
+    const net::IoResult result = co_await options_.client->ReadSome(trash);
+    if (result.ec) break;
+  }
+  options_.client->Close();
+}
+
+void SessionDriver::Interrupt(smtp::Interrupt::Reason reason, bool at_once) {
+  interrupt_ = reason;
+  at_once_ = at_once_ || at_once;
+  if (reading_ && (interruptible_ || at_once_)) options_.client->Interrupt();
+}
+
+}  // namespace gatepost::edge

@@ -1,0 +1,92 @@
+// Drives one SMTP session: carries out what smtp::ServerSession asks for (read, write, TLS, verdicts, the auth service, the
+// next hop), one action at a time, and hands the answer back. It decides nothing itself.
+//
+// A session holds its virtual server, compiled, from start to end, whatever is applied meanwhile.
+// Thread rule: one worker's thread. The driver lives in the frame of the coroutine that serves the connection.
+#pragma once
+
+#include <asio/awaitable.hpp>
+#include <list>
+#include <memory>
+#include <optional>
+#include <string>
+
+#include "services/base/clock.h"
+#include "services/edge/auth_exchange.h"
+#include "services/edge/limits.h"
+#include "services/edge/session_log.h"
+#include "services/edge/upstream.h"
+#include "services/edge/virtual_server_runtime.h"
+#include "services/net/stream.h"
+#include "services/smtp/server_session.h"
+
+namespace gatepost::edge {
+
+// TLS as a server: the seam to tls/.
+class TlsAcceptor {
+ public:
+  virtual ~TlsAcceptor() = default;
+  struct Accepted {
+    std::unique_ptr<net::Stream> stream;  // nullptr: the handshake failed, and the connection is closed
+    policy::TlsFacts tls;
+  };
+  virtual asio::awaitable<Accepted> Accept(std::unique_ptr<net::Stream> plain,
+                                           std::shared_ptr<const VirtualServerRuntime> virtual_server,
+                                           base::MonotonicTime deadline) = 0;
+};
+
+class SessionDriver {
+ public:
+  struct Options {
+    std::shared_ptr<const VirtualServerRuntime> virtual_server;
+    std::unique_ptr<net::Stream> client;
+    smtp::Start start;
+    smtp::SessionOptions session;
+    std::string session_id;
+    TlsAcceptor* tls = nullptr;
+    AuthService* auth = nullptr;  // nullptr: no auth service; AUTH is answered 454.
+    std::unique_ptr<Upstream> upstream;
+    const base::Clock* clock = nullptr;
+    // How long a client that we close is given to read our last reply.
+    base::Duration linger = limits::kLinger;
+    SessionLog* log = nullptr;  // may be nullptr
+  };
+
+  explicit SessionDriver(Options options);
+  SessionDriver(const SessionDriver&) = delete;
+  SessionDriver& operator=(const SessionDriver&) = delete;
+
+  // The whole session; returns when both sides are closed.
+  asio::awaitable<void> Run();
+
+  // The session ends as soon as no transaction is open; with `at_once` also in one, unless it is past its dot.
+  void Interrupt(smtp::Interrupt::Reason reason, bool at_once);
+
+  const VirtualServerRuntime& virtual_server() const { return *options_.virtual_server; }
+  // The authenticated user, or nullptr.
+  const policy::Identity* identity() const { return session_.identity(); }
+  // Since when; meaningless without an identity.
+  base::WallTime authenticated_at() const { return authenticated_at_; }
+
+ private:
+  asio::awaitable<smtp::Event> Perform(smtp::Action& action);
+  std::optional<smtp::Event> Judge(const smtp::Action& action);
+  asio::awaitable<smtp::Event> Read(smtp::ReadClient read);
+  asio::awaitable<bool> Flush();
+  asio::awaitable<smtp::Event> Handshake();
+  asio::awaitable<void> Wait(base::Duration duration);
+  asio::awaitable<smtp::Event> Authenticate(smtp::AuthStart start);
+  asio::awaitable<smtp::Event> Continue(smtp::AuthRespond respond);
+  asio::awaitable<void> CloseClient(bool linger);
+
+  Options options_;
+  smtp::ServerSession session_;
+  std::unique_ptr<AuthExchange> exchange_;
+  std::optional<smtp::Interrupt::Reason> interrupt_;
+  bool at_once_ = false;
+  bool reading_ = false;
+  bool interruptible_ = false;
+  base::WallTime authenticated_at_{};
+};
+
+}  // namespace gatepost::edge

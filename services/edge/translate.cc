@@ -1,0 +1,321 @@
+#include "services/edge/translate.h"
+
+#include <utility>
+
+#include "google/protobuf/duration.pb.h"
+#include "services/base/ip_address.h"
+#include "services/base/status_macros.h"
+#include "services/base/strings.h"
+#include "services/smtp/address.h"
+
+namespace gatepost::edge {
+namespace {
+
+namespace v1 = config::v1;
+
+absl::Status Bad(std::string_view field, std::string_view why) {
+  return absl::InvalidArgumentError(base::StrCat(field, ": ", why));
+}
+
+// A feature of the API that this version does not enforce.
+absl::Status Unenforced(std::string_view field) { return Bad(field, "not enforced by this version of the edge"); }
+
+absl::Status UnknownValue(std::string_view field) { return Bad(field, "a value that this version of the edge does not know"); }
+
+void Set(const google::protobuf::Duration& from, bool present, base::Duration* to) {
+  if (!present) return;
+  *to = std::chrono::duration_cast<base::Duration>(std::chrono::seconds(from.seconds()) +
+                                                   std::chrono::nanoseconds(from.nanos()));
+}
+
+absl::StatusOr<policy::ListMode> ToListMode(v1::ListMode mode, policy::ListMode otherwise, std::string_view field) {
+  switch (mode) {
+    case v1::LIST_MODE_UNSPECIFIED:
+      return otherwise;
+    case v1::ALL_EXCEPT:
+      return policy::ListMode::kAllExcept;
+    case v1::ONLY_LIST:
+      return policy::ListMode::kOnlyList;
+    default:
+      return UnknownValue(field);
+  }
+}
+
+absl::StatusOr<policy::ClientEntry> ToClientEntry(const v1::ClientEntry& entry, std::string_view field) {
+  switch (entry.client_case()) {
+    case v1::ClientEntry::kAddress: {
+      GATEPOST_ASSIGN_OR_RETURN(const base::IpAddress address, base::IpAddress::Parse(entry.address()));
+      return base::IpPrefix{address, address.bits()};
+    }
+    case v1::ClientEntry::kSubnet: {
+      GATEPOST_ASSIGN_OR_RETURN(const base::IpPrefix prefix, base::IpPrefix::Parse(entry.subnet()));
+      return prefix;
+    }
+    case v1::ClientEntry::kRange: {
+      GATEPOST_ASSIGN_OR_RETURN(const base::IpRange range, base::IpRange::Parse(entry.range()));
+      return range;
+    }
+    case v1::ClientEntry::kDomain:
+      return Unenforced(base::StrCat(field, ".domain"));
+    case v1::ClientEntry::CLIENT_NOT_SET:
+      return UnknownValue(field);
+  }
+  return UnknownValue(field);
+}
+
+template <typename List>
+absl::Status ToClientList(const List& from, std::string_view field, policy::ClientList* to) {
+  GATEPOST_ASSIGN_OR_RETURN(to->mode, ToListMode(from.mode(), to->mode, base::StrCat(field, ".mode")));
+  to->entries.reserve(static_cast<size_t>(from.entries_size()));
+  for (int i = 0; i < from.entries_size(); ++i) {
+    GATEPOST_ASSIGN_OR_RETURN(policy::ClientEntry entry,
+                              ToClientEntry(from.entries(i), base::StrCat(field, ".entries[", i, "]")));
+    to->entries.push_back(std::move(entry));
+  }
+  return absl::OkStatus();
+}
+
+absl::Status ToListeners(const v1::VirtualServer& from, policy::VirtualServer* to) {
+  for (int i = 0; i < from.listeners_size(); ++i) {
+    const v1::Listener& listener = from.listeners(i);
+    const std::string field = base::StrCat("listeners[", i, "]");
+    policy::Listener result;
+    GATEPOST_ASSIGN_OR_RETURN(result.address, base::IpAddress::Parse(listener.address()));
+    if (listener.port() > 65535) return Bad(base::StrCat(field, ".port"), "above 65535");
+    result.port = static_cast<uint16_t>(listener.port());
+    switch (listener.tls_mode()) {
+      case v1::Listener::TLS_MODE_UNSPECIFIED:
+      case v1::Listener::STARTTLS:
+        result.tls_mode = policy::TlsMode::kStartTls;
+        break;
+      case v1::Listener::NONE:
+        result.tls_mode = policy::TlsMode::kNone;
+        break;
+      case v1::Listener::IMPLICIT:
+        result.tls_mode = policy::TlsMode::kImplicit;
+        break;
+      default:
+        return UnknownValue(base::StrCat(field, ".tls_mode"));
+    }
+    if (listener.proxy_protocol().required()) return Unenforced(base::StrCat(field, ".proxy_protocol.required"));
+    to->listeners.push_back(result);
+  }
+  return absl::OkStatus();
+}
+
+// Everybody, or an error.
+absl::Status CheckEverybody(const v1::Permission& permission, std::string_view field) {
+  const bool everybody = (permission.mode() == v1::LIST_MODE_UNSPECIFIED || permission.mode() == v1::ALL_EXCEPT) &&
+                         permission.principals().empty();
+  return everybody ? absl::OkStatus() : Unenforced(field);
+}
+
+absl::Status ToAuthentication(const v1::Authentication& from, policy::Authentication* to) {
+  to->anonymous = from.anonymous();
+  if (from.basic().has_enabled()) to->basic = from.basic().enabled();
+  to->allow_clear_text_credentials = from.basic().allow_clear_text_credentials();
+  to->default_domain = from.basic().default_domain();
+  if (from.integrated().has_requires_tls() && !from.integrated().requires_tls()) {
+    return Unenforced("authentication.integrated.requires_tls");
+  }
+  if (from.token().enabled()) return Unenforced("authentication.token.enabled");
+  if (from.external().enabled()) return Unenforced("authentication.external.enabled");
+  if (from.legacy_auth_line()) return Unenforced("authentication.legacy_auth_line");
+  if (from.send_as() != v1::Authentication::SEND_AS_UNSPECIFIED && from.send_as() != v1::Authentication::ANY_ADDRESS) {
+    return Unenforced("authentication.send_as");
+  }
+  return CheckEverybody(from.submit(), "authentication.submit");
+}
+
+absl::Status ToTls(const v1::Tls& from, policy::TlsPolicy* to) {
+  to->require_secure_channel = from.require_secure_channel();
+  switch (from.min_version()) {
+    case v1::Tls::VERSION_UNSPECIFIED:
+    case v1::Tls::TLS_1_2:
+      to->min_version = policy::TlsVersion::kTls12;
+      break;
+    case v1::Tls::TLS_1_3:
+      to->min_version = policy::TlsVersion::kTls13;
+      break;
+    default:
+      return UnknownValue("tls.min_version");
+  }
+  if (from.has_min_cipher_bits() && from.min_cipher_bits() != 128) return Unenforced("tls.min_cipher_bits");
+  if (from.unknown_name() != v1::Tls::UNKNOWN_NAME_UNSPECIFIED && from.unknown_name() != v1::Tls::SERVE_DEFAULT) {
+    return Unenforced("tls.unknown_name");
+  }
+  const auto certificates = from.client_certificates().mode();
+  if (certificates != v1::ClientCertificates::MODE_UNSPECIFIED &&
+      certificates != v1::ClientCertificates::NOT_REQUESTED) {
+    return Unenforced("tls.client_certificates.mode");
+  }
+  return absl::OkStatus();
+}
+
+absl::Status ToLimits(const v1::VirtualServer& from, policy::Limits* to) {
+  const v1::SessionLimits& session = from.session_limits();
+  Set(session.idle_timeout(), session.has_idle_timeout(), &to->idle_timeout);
+  Set(session.data_timeout(), session.has_data_timeout(), &to->data_timeout);
+  if (session.has_min_data_rate()) to->min_data_rate = session.min_data_rate();
+  Set(session.max_duration(), session.has_max_duration(), &to->session_duration);
+  if (session.banner_delay().seconds() != 0 || session.banner_delay().nanos() != 0) {
+    return Unenforced("session_limits.banner_delay");
+  }
+  if (session.has_max_protocol_errors()) to->protocol_errors = static_cast<int>(session.max_protocol_errors());
+  if (session.has_max_refused_recipients()) to->refused_recipients = static_cast<int>(session.max_refused_recipients());
+  if (session.has_max_excess_recipients()) to->excess_recipients = static_cast<int>(session.max_excess_recipients());
+  if (session.has_max_auth_failures()) to->auth_failures = static_cast<int>(session.max_auth_failures());
+  Set(session.auth_failure_delay(), session.has_auth_failure_delay(), &to->auth_failure_delay);
+  Set(session.auth_failure_jitter(), session.has_auth_failure_jitter(), &to->auth_failure_jitter);
+  Set(session.max_auth_failure_delay(), session.has_max_auth_failure_delay(), &to->max_auth_failure_delay);
+
+  const v1::MessageLimits& message = from.message_limits();
+  if (message.has_max_message_octets()) to->message_size = message.max_message_octets();
+  to->session_size = message.max_session_octets();
+  if (message.has_max_recipients()) to->recipients = static_cast<int>(message.max_recipients());
+  to->messages = message.max_messages();
+  if (message.has_max_hops()) to->hops = static_cast<int>(message.max_hops());
+
+  const v1::ConnectionLimits& connection = from.connection_limits();
+  if (connection.has_max_per_source()) to->connections_per_source = connection.max_per_source();
+  to->connections = connection.max_total();
+  if (connection.max_new_per_source_per_minute() != 0) {
+    return Unenforced("connection_limits.max_new_per_source_per_minute");
+  }
+  return absl::OkStatus();
+}
+
+absl::Status ToDelivery(const v1::Delivery& from, policy::Delivery* to) {
+  if (!from.routes().empty()) return Unenforced("delivery.routes");
+  if (from.attempt_direct_delivery()) return Unenforced("delivery.attempt_direct_delivery");
+  if (!from.ehlo_name().empty()) return Unenforced("delivery.ehlo_name");
+  if (!from.masquerade_domain().empty()) return Unenforced("delivery.masquerade_domain");
+  if (!from.dns_servers().empty()) return Unenforced("delivery.dns_servers");
+  if (from.max_connections() != 0) return Unenforced("delivery.max_connections");
+  if (from.max_connections_per_next_hop() != 0) return Unenforced("delivery.max_connections_per_next_hop");
+
+  const v1::Route& route = from.default_route();
+  if (!route.authentication().user().empty()) return Unenforced("delivery.default_route.authentication");
+  if (route.client_identity() != v1::Route::CLIENT_IDENTITY_UNSPECIFIED &&
+      route.client_identity() != v1::Route::NOT_SENT) {
+    return Unenforced("delivery.default_route.client_identity");
+  }
+  for (int i = 0; i < route.next_hops_size(); ++i) {
+    const v1::NextHop& hop = route.next_hops(i);
+    const std::string field = base::StrCat("delivery.default_route.next_hops[", i, "]");
+    if (hop.host().empty()) return Bad(base::StrCat(field, ".host"), "empty");
+    if (hop.port() > 65535 || (hop.has_port() && hop.port() == 0)) return Bad(base::StrCat(field, ".port"), "not a port");
+    to->next_hops.push_back({hop.host(), hop.has_port() ? static_cast<uint16_t>(hop.port()) : uint16_t{25}});
+  }
+  switch (route.tls().mode()) {
+    case v1::UpstreamTls::MODE_UNSPECIFIED:
+    case v1::UpstreamTls::OFF:
+      to->tls.mode = policy::UpstreamTlsMode::kOff;
+      break;
+    case v1::UpstreamTls::REQUIRED:
+      to->tls.mode = policy::UpstreamTlsMode::kRequired;
+      break;
+    default:
+      return UnknownValue("delivery.default_route.tls.mode");
+  }
+  to->tls.ca_bundle_pem = route.tls().ca_bundle_pem();
+  to->tls.server_name = route.tls().server_name();
+
+  const v1::DeliveryTimeouts& timeouts = from.timeouts();
+  Set(timeouts.connect(), timeouts.has_connect(), &to->timeouts.connect);
+  Set(timeouts.greeting(), timeouts.has_greeting(), &to->timeouts.greeting);
+  Set(timeouts.command(), timeouts.has_command(), &to->timeouts.command);
+  Set(timeouts.opening(), timeouts.has_opening(), &to->timeouts.opening);
+  Set(timeouts.data(), timeouts.has_data(), &to->timeouts.data);
+  Set(timeouts.block(), timeouts.has_block(), &to->timeouts.block);
+  Set(timeouts.final(), timeouts.has_final(), &to->timeouts.final);
+  return absl::OkStatus();
+}
+
+absl::Status ToStateAndDialect(const v1::VirtualServer& from, policy::VirtualServer* to) {
+  switch (from.state()) {
+    case v1::VirtualServer::STATE_UNSPECIFIED:
+    case v1::VirtualServer::STARTED:
+      to->state = policy::ServerState::kStarted;
+      break;
+    case v1::VirtualServer::STOPPED:
+      to->state = policy::ServerState::kStopped;
+      break;
+    case v1::VirtualServer::PAUSED:
+      to->state = policy::ServerState::kPaused;
+      break;
+    default:
+      return UnknownValue("state");
+  }
+  switch (from.dialect()) {
+    case v1::VirtualServer::DIALECT_UNSPECIFIED:
+    case v1::VirtualServer::RFC:
+      to->dialect = policy::Dialect::kRfc;
+      break;
+    case v1::VirtualServer::EXCHANGE:
+      to->dialect = policy::Dialect::kExchange;
+      break;
+    default:
+      return UnknownValue("dialect");
+  }
+  switch (from.logging().addresses()) {
+    case v1::Logging::ADDRESSES_UNSPECIFIED:
+    case v1::Logging::FULL:
+      to->log_addresses = policy::LogAddresses::kFull;
+      break;
+    case v1::Logging::DOMAIN:
+      to->log_addresses = policy::LogAddresses::kDomain;
+      break;
+    default:  // NONE, and whatever a later version has: the least.
+      to->log_addresses = policy::LogAddresses::kNone;
+      break;
+  }
+  to->protocol_log = from.logging().protocol_log();
+  return absl::OkStatus();
+}
+
+absl::StatusOr<policy::VirtualServer> TranslateFields(const v1::VirtualServer& from) {
+  policy::VirtualServer to;
+  to.id = IdOf(from.name());
+  to.fqdn = from.fqdn();
+  if (from.has_banner_text()) to.banner_text = from.banner_text();
+  GATEPOST_RETURN_IF_ERROR(ToStateAndDialect(from, &to));
+  GATEPOST_RETURN_IF_ERROR(ToListeners(from, &to));
+  to.certificates.assign(from.certificates().begin(), from.certificates().end());
+  for (int i = 0; i < from.local_domains_size(); ++i) {
+    const v1::DomainEntry& entry = from.local_domains(i);
+    std::optional<std::string> domain = smtp::ParseDomain(entry.domain());
+    if (!domain) return Bad(base::StrCat("local_domains[", i, "].domain"), "no domain");
+    to.local_domains.push_back({std::move(*domain), entry.include_subdomains()});
+  }
+  GATEPOST_RETURN_IF_ERROR(ToClientList(from.connection_control(), "connection_control", &to.connection_control));
+  GATEPOST_RETURN_IF_ERROR(ToAuthentication(from.authentication(), &to.authentication));
+  GATEPOST_RETURN_IF_ERROR(ToTls(from.tls(), &to.tls));
+  GATEPOST_RETURN_IF_ERROR(ToClientList(from.relay(), "relay", &to.relay.list));
+  if (from.relay().has_authenticated_may_relay()) {
+    to.relay.authenticated_may_relay = from.relay().authenticated_may_relay();
+  }
+  GATEPOST_RETURN_IF_ERROR(CheckEverybody(from.relay().authenticated(), "relay.authenticated"));
+  GATEPOST_RETURN_IF_ERROR(ToLimits(from, &to.limits));
+  GATEPOST_RETURN_IF_ERROR(ToDelivery(from.delivery(), &to.delivery));
+  if (!from.filters().block_lists().empty()) return Unenforced("filters.block_lists");
+  if (from.reverse_lookup().annotate_received()) return Unenforced("reverse_lookup.annotate_received");
+  return to;
+}
+
+}  // namespace
+
+std::string_view IdOf(std::string_view name) {
+  const size_t slash = name.find('/');
+  return slash == std::string_view::npos ? name : name.substr(slash + 1);
+}
+
+absl::StatusOr<policy::VirtualServer> Translate(const config::v1::VirtualServer& virtual_server) {
+  absl::StatusOr<policy::VirtualServer> result = TranslateFields(virtual_server);
+  if (!result.ok()) {
+    return absl::InvalidArgumentError(base::StrCat(virtual_server.name(), ": ", base::FromAbsl(result.status().message())));
+  }
+  return result;
+}
+
+}  // namespace gatepost::edge

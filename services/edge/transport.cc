@@ -1,0 +1,80 @@
+#include "services/edge/transport.h"
+
+#include <utility>
+
+#include "services/base/check.h"
+#include "services/base/strings.h"
+#include "services/net/connect.h"
+#include "services/net/tcp_stream.h"
+#include "services/tls/tls_stream.h"
+
+namespace gatepost::edge {
+namespace {
+
+// TLS is put on sockets alone, and never on TLS: the session's machine sees to it.
+std::unique_ptr<net::TcpStream> AsTcp(std::unique_ptr<net::Stream> stream) {
+  auto* tcp = dynamic_cast<net::TcpStream*>(stream.release());
+  GATEPOST_CHECK(tcp != nullptr);
+  return std::unique_ptr<net::TcpStream>(tcp);
+}
+
+policy::TlsFacts ToPolicy(const tls::SessionFacts& facts) {
+  return {.active = true,
+          .version = facts.version >= 0x0304 ? policy::TlsVersion::kTls13 : policy::TlsVersion::kTls12,
+          .cipher = facts.cipher,
+          .cipher_bits = facts.cipher_bits,
+          .server_name = facts.server_name,
+          .resumed = facts.resumed};
+}
+
+}  // namespace
+
+asio::awaitable<Dialer::Addresses> Transport::Resolve(std::string host, base::MonotonicTime deadline) {
+  absl::StatusOr<std::vector<base::IpAddress>> found = co_await resolver_->Resolve(std::move(host), deadline);
+  Addresses result;
+  if (found.ok()) {
+    result.addresses = *std::move(found);
+  } else {
+    result.error = base::FromAbsl(found.status().message());
+  }
+  co_return result;
+}
+
+asio::awaitable<Dialer::Connection> Transport::Connect(base::Endpoint endpoint, base::MonotonicTime deadline) {
+  net::ConnectResult connected = co_await net::Connect(endpoint, deadline);
+  Connection result;
+  if (connected.ec) {
+    result.error = connected.ec.message();
+  } else {
+    result.stream = std::move(connected.stream);
+  }
+  co_return result;
+}
+
+asio::awaitable<Dialer::Connection> Transport::Secure(std::unique_ptr<net::Stream> plain,
+                                                      std::shared_ptr<const tls::ClientContext> context,
+                                                      std::string host, base::MonotonicTime deadline) {
+  tls::HandshakeResult done =
+      co_await tls::Connect(AsTcp(std::move(plain)), std::move(context), std::move(host), deadline);
+  Connection result;
+  if (done.ec) {
+    result.error = base::StrCat(done.ec.message(), ": ", done.detail);
+  } else {
+    result.stream = std::move(done.stream);
+  }
+  co_return result;
+}
+
+asio::awaitable<TlsAcceptor::Accepted> Transport::Accept(std::unique_ptr<net::Stream> plain,
+                                                         std::shared_ptr<const VirtualServerRuntime> virtual_server,
+                                                         base::MonotonicTime deadline) {
+  tls::HandshakeResult done = co_await tls::Accept(AsTcp(std::move(plain)), virtual_server->tls(), deadline);
+  Accepted result;
+  if (!done.ec) {
+    result.tls = ToPolicy(done.stream->facts());
+    result.stream = std::move(done.stream);
+  }
+  co_return result;
+}
+
+}  // namespace gatepost::edge

@@ -1,0 +1,277 @@
+#include "services/edge/upstream.h"
+
+#include <algorithm>
+#include <array>
+#include <asio/redirect_error.hpp>
+#include <asio/steady_timer.hpp>
+#include <asio/this_coro.hpp>
+#include <asio/use_awaitable.hpp>
+#include <utility>
+#include <variant>
+
+#include "services/base/check.h"
+#include "services/base/strings.h"
+#include "services/edge/limits.h"
+
+namespace gatepost::edge {
+namespace {
+
+using smtp::ClientSession;
+using smtp::UpstreamOutcome;
+
+// Enough for any reply that the machine accepts.
+constexpr size_t kReadOctets = 4096;
+
+ClientSession::Event ToEvent(std::error_code error, ClientSession::Event good) {
+  if (!error) return good;
+  return error == std::errc::timed_out ? ClientSession::Event::kTimedOut : ClientSession::Event::kClosed;
+}
+
+}  // namespace
+
+Upstream::Upstream(Options options) : options_(std::move(options)) {}
+
+Upstream::~Upstream() { Drop(); }
+
+void Upstream::Drop() {
+  CloseStream();
+  lease_.Release();
+}
+
+void Upstream::CloseStream() {
+  if (stream_) {
+    stream_->Close();
+    stream_.reset();
+    if (options_.observer != nullptr) options_.observer->OnOpen(-1);
+  }
+  client_.reset();
+  reset_due_ = false;
+}
+
+asio::awaitable<UpstreamOutcome> Upstream::Open(const smtp::Transaction& transaction,
+                                                const smtp::ForwardPath& recipient) {
+  opening_ = options_.clock->Now() + options_.route->timeouts.opening;
+  // A connection kept from an earlier transaction may have died since, or die now: then a new one is as good.
+  std::optional<ClientSession::Event> early;
+  if (connected()) early = co_await SpokeEarly();
+  if (connected() && !early) {
+    UpstreamOutcome outcome;
+    if (reset_due_) {
+      outcome = co_await Drive(client_->Reset());
+      reset_due_ = false;
+    }
+    if (connected()) outcome = co_await Drive(client_->MailAndRcpt(transaction.mail, recipient));
+    if (connected() || outcome.kind != UpstreamOutcome::Kind::kLost) {
+      opening_ = base::MonotonicTime::max();
+      co_return outcome;
+    }
+  }
+  Drop();
+  UpstreamOutcome outcome = co_await Connect(opening_);
+  if (outcome.accepted()) {
+    outcome = co_await Drive(client_->MailAndRcpt(transaction.mail, recipient));
+  } else {
+    outcome.whole_transaction = true;
+  }
+  opening_ = base::MonotonicTime::max();
+  co_return outcome;
+}
+
+asio::awaitable<UpstreamOutcome> Upstream::AddRecipient(const smtp::ForwardPath& recipient) {
+  if (!connected()) co_return UpstreamOutcome::Failed(UpstreamOutcome::Kind::kLost);
+  co_return co_await Drive(client_->Rcpt(recipient));
+}
+
+asio::awaitable<UpstreamOutcome> Upstream::BeginData() {
+  if (!connected()) co_return UpstreamOutcome::Failed(UpstreamOutcome::Kind::kLost);
+  co_return co_await Drive(client_->BeginData());
+}
+
+asio::awaitable<UpstreamOutcome> Upstream::SendBody(std::span<const std::string_view> pieces) {
+  if (!connected()) co_return UpstreamOutcome::Failed(UpstreamOutcome::Kind::kLost);
+  std::optional<ClientSession::Event> event = co_await SpokeEarly();
+  if (!event) {
+    stream_->SetWriteDeadline(options_.clock->Now() + options_.route->timeouts.block);
+    const std::error_code error = co_await stream_->Write(pieces);
+    if (!error) co_return UpstreamOutcome::Accepted();
+    event = ToEvent(error, ClientSession::Event::kWritten);
+  }
+  UpstreamOutcome outcome = client_->Abort(*event);
+  Drop();
+  co_return outcome;
+}
+
+asio::awaitable<UpstreamOutcome> Upstream::Finish(std::span<const std::string_view> pieces,
+                                                  base::MonotonicTime end_read) {
+  if (!connected()) co_return UpstreamOutcome::Failed(UpstreamOutcome::Kind::kLost);
+  const std::optional<ClientSession::Event> event = co_await SpokeEarly();
+  if (event) {
+    UpstreamOutcome outcome = client_->Abort(*event);
+    Drop();
+    co_return outcome;
+  }
+  end_read_ = end_read;
+  tail_ = pieces;
+  const base::MonotonicTime start = options_.clock->Now();
+  UpstreamOutcome outcome = co_await Drive(client_->FinishData());
+  tail_ = {};
+  if (options_.observer != nullptr) options_.observer->OnEndOfData(outcome, options_.clock->Now() - start);
+  co_return outcome;
+}
+
+asio::awaitable<void> Upstream::Quit() {
+  if (!connected()) co_return;
+  const std::optional<ClientSession::Event> early = co_await SpokeEarly();
+  if (!early) co_await Drive(client_->Quit());
+  Drop();
+}
+
+asio::awaitable<UpstreamOutcome> Upstream::Connect(base::MonotonicTime deadline) {
+  UpstreamOutcome outcome = UpstreamOutcome::Failed(UpstreamOutcome::Kind::kUnreachable, "no next hop is configured");
+  const bool admitted = co_await AwaitBudget(deadline);
+  if (!admitted) co_return UpstreamOutcome::Failed(UpstreamOutcome::Kind::kNoConnection);
+  for (const Route::Hop& hop : options_.route->hops) {
+    if (options_.clock->Now() >= deadline) break;
+    outcome = co_await ConnectTo(hop, deadline);
+    if (outcome.accepted()) co_return outcome;
+  }
+  lease_.Release();
+  co_return outcome;
+}
+
+asio::awaitable<UpstreamOutcome> Upstream::ConnectTo(const Route::Hop& hop, base::MonotonicTime deadline) {
+  const base::MonotonicTime now = options_.clock->Now();
+  Dialer::Addresses found = co_await options_.dialer->Resolve(
+      hop.address.host, std::min(deadline, now + options_.route->timeouts.connect));
+  UpstreamOutcome outcome = UpstreamOutcome::Failed(UpstreamOutcome::Kind::kUnreachable,
+                                                    base::StrCat(hop.address.host, ": ", found.error));
+  for (const base::IpAddress& address : found.addresses) {
+    const base::MonotonicTime start = options_.clock->Now();
+    if (start >= deadline) break;
+    outcome = co_await ConnectToAddress(hop, base::Endpoint{address, hop.address.port}, deadline);
+    if (options_.observer != nullptr) options_.observer->OnConnect(outcome, options_.clock->Now() - start);
+    if (outcome.accepted()) co_return outcome;
+    if (!outcome.detail.empty()) {
+      outcome.detail = base::StrCat(base::Endpoint{address, hop.address.port}.ToString(), ": ", outcome.detail);
+    }
+  }
+  co_return outcome;
+}
+
+asio::awaitable<UpstreamOutcome> Upstream::ConnectToAddress(const Route::Hop& hop, base::Endpoint endpoint,
+                                                            base::MonotonicTime deadline) {
+  const base::MonotonicTime connect = std::min(deadline, options_.clock->Now() + options_.route->timeouts.connect);
+  Dialer::Connection connection = co_await options_.dialer->Connect(endpoint, connect);
+  if (!connection.stream) {
+    co_return UpstreamOutcome::Failed(UpstreamOutcome::Kind::kUnreachable, std::move(connection.error));
+  }
+  stream_ = std::move(connection.stream);
+  if (options_.observer != nullptr) options_.observer->OnOpen(1);
+  client_ = std::make_unique<ClientSession>(
+      ClientSession::Options{.client_name = options_.route->client_name, .require_tls = hop.tls != nullptr});
+  hop_ = &hop;
+  opening_ = deadline;
+  Budget::Lease lease = std::move(lease_);  // It stays ours while the addresses are tried.
+  UpstreamOutcome outcome = co_await Drive(client_->Connect());
+  lease_ = std::move(lease);
+  if (outcome.accepted()) {
+    hop.state->Learn(client_->capabilities());
+  } else {
+    CloseStream();
+  }
+  co_return outcome;
+}
+
+asio::awaitable<bool> Upstream::AwaitBudget(base::MonotonicTime deadline) {
+  if (lease_) co_return true;
+  lease_ = options_.budget->TryAcquire();
+  if (lease_) co_return true;
+  asio::steady_timer timer(co_await asio::this_coro::executor);
+  while (!lease_ && options_.clock->Now() < deadline) {
+    timer.expires_after(limits::kBudgetRetry);
+    std::error_code ignored;
+    co_await timer.async_wait(asio::redirect_error(asio::use_awaitable, ignored));
+    lease_ = options_.budget->TryAcquire();
+  }
+  co_return static_cast<bool>(lease_);
+}
+
+asio::awaitable<UpstreamOutcome> Upstream::Drive(ClientSession::Action action) {
+  for (;;) {
+    ClientSession::Event event = ClientSession::Event::kClosed;
+    if (auto* finished = std::get_if<ClientSession::Finished>(&action)) {
+      UpstreamOutcome outcome = std::move(finished->outcome);
+      if (outcome.misconfigured() && options_.observer != nullptr) options_.observer->OnMisconfigured(outcome);
+      if (!client_->usable()) Drop();
+      co_return outcome;
+    }
+    if (const auto* write = std::get_if<ClientSession::Write>(&action)) {
+      event = co_await Write(write->octets, write->wait);
+    } else if (const auto* read = std::get_if<ClientSession::Read>(&action)) {
+      stream_->SetReadDeadline(Deadline(read->wait));
+      const std::span<char> space = client_->input().Prepare(kReadOctets);
+      const net::IoResult result = co_await stream_->ReadSome(space);
+      client_->input().Commit(result.n);
+      event = ToEvent(result.ec, ClientSession::Event::kBytesRead);
+    } else {
+      GATEPOST_CHECK(std::holds_alternative<ClientSession::StartTls>(action));
+      const base::MonotonicTime deadline = Deadline(ClientSession::Wait::kStartTls);
+      Dialer::Connection secured =
+          co_await options_.dialer->Secure(std::move(stream_), hop_->tls, hop_->address.host, deadline);
+      stream_ = std::move(secured.stream);
+      event = stream_ ? ClientSession::Event::kTlsEstablished : ClientSession::Event::kTlsFailed;
+      if (!stream_ && options_.observer != nullptr) options_.observer->OnOpen(-1);
+    }
+    action = client_->Advance(event);
+  }
+}
+
+asio::awaitable<ClientSession::Event> Upstream::Write(std::string_view octets, ClientSession::Wait wait) {
+  stream_->SetWriteDeadline(Deadline(wait));
+  std::array<std::string_view, 3> pieces;
+  size_t count = 0;
+  if (wait == ClientSession::Wait::kVerdict) {
+    GATEPOST_CHECK(tail_.size() < pieces.size());
+    for (const std::string_view piece : tail_) {
+      if (!piece.empty()) pieces[count++] = piece;
+    }
+  }
+  pieces[count++] = octets;
+  const std::error_code error = co_await stream_->Write(std::span(pieces).first(count));
+  co_return ToEvent(error, ClientSession::Event::kWritten);
+}
+
+base::MonotonicTime Upstream::Deadline(ClientSession::Wait wait) const {
+  const policy::DeliveryTimeouts& timeouts = options_.route->timeouts;
+  const base::MonotonicTime now = options_.clock->Now();
+  switch (wait) {
+    case ClientSession::Wait::kGreeting:
+    case ClientSession::Wait::kHello:
+    case ClientSession::Wait::kStartTls:
+      return std::min(opening_, now + timeouts.greeting);
+    case ClientSession::Wait::kEnvelope:
+      return std::min(opening_, now + timeouts.command);
+    case ClientSession::Wait::kData:
+      return now + timeouts.data;
+    case ClientSession::Wait::kVerdict:
+      return end_read_ + timeouts.final;
+    case ClientSession::Wait::kReset:
+      return std::min(opening_, now + timeouts.greeting);
+    case ClientSession::Wait::kQuit:
+      return now + limits::kQuit;
+  }
+  return now;
+}
+
+asio::awaitable<std::optional<ClientSession::Event>> Upstream::SpokeEarly() {
+  if (!client_->input().empty()) co_return ClientSession::Event::kBytesRead;
+  if (!stream_->ReadableNow()) co_return std::nullopt;
+  stream_->SetReadDeadline(options_.clock->Now());  // What is there, and no waiting.
+  const std::span<char> space = client_->input().Prepare(kReadOctets);
+  const net::IoResult result = co_await stream_->ReadSome(space);
+  client_->input().Commit(result.n);
+  if (result.ec == std::errc::timed_out) co_return std::nullopt;  // TLS had its own affairs to talk about.
+  co_return ToEvent(result.ec, ClientSession::Event::kBytesRead);
+}
+
+}  // namespace gatepost::edge

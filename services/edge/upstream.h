@@ -1,0 +1,121 @@
+// One session's connection to a next hop: drives smtp::ClientSession over a stream, with the time-outs of the design.
+//
+// Opened by the first accepted recipient; the addresses are tried in order, all of a name's before the next name; kept for
+// the session's later transactions. One upstream connection belongs to one client session, so nothing of one client can
+// reach another's transaction. A reused connection that has died between transactions is replaced by a new one, once, before
+// MAIL has been answered; nothing is ever sent twice after a dot.
+//
+// Thread rule: the worker's thread; one operation at a time.
+#pragma once
+
+#include <asio/awaitable.hpp>
+#include <memory>
+#include <optional>
+#include <span>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "services/base/clock.h"
+#include "services/edge/budget.h"
+#include "services/edge/next_hop.h"
+#include "services/net/stream.h"
+#include "services/smtp/client_session.h"
+#include "services/smtp/transaction.h"
+#include "services/smtp/upstream_outcome.h"
+
+namespace gatepost::edge {
+
+// How streams to next hops come about: the seam to net/ and tls/.
+class Dialer {
+ public:
+  virtual ~Dialer() = default;
+  // Addresses of a host (a name, or an address as text), in the order in which they are to be tried.
+  struct Addresses {
+    std::vector<base::IpAddress> addresses;
+    std::string error;  // why there are none
+  };
+  virtual asio::awaitable<Addresses> Resolve(std::string host, base::MonotonicTime deadline) = 0;
+  struct Connection {
+    std::unique_ptr<net::Stream> stream;  // nullptr: failed
+    std::string error;
+  };
+  virtual asio::awaitable<Connection> Connect(base::Endpoint endpoint, base::MonotonicTime deadline) = 0;
+  // TLS as a client over `plain`, the peer's name checked against the context's, or `host` where it has none.
+  virtual asio::awaitable<Connection> Secure(std::unique_ptr<net::Stream> plain,
+                                             std::shared_ptr<const tls::ClientContext> context, std::string host,
+                                             base::MonotonicTime deadline) = 0;
+};
+
+// What is told of upstream connections, for metrics and the log.
+class UpstreamObserver {
+ public:
+  virtual ~UpstreamObserver() = default;
+  // An attempt to open a connection has ended.
+  virtual void OnConnect(const smtp::UpstreamOutcome& /*outcome*/, base::Duration /*took*/) {}
+  virtual void OnOpen(int /*change*/) {}
+  // The next hop's answer to the dot, or what came instead.
+  virtual void OnEndOfData(const smtp::UpstreamOutcome& /*outcome*/, base::Duration /*took*/) {}
+  // A reply that says that we are set up wrongly (530, 504, ...); our client was told 451 4.3.5.
+  virtual void OnMisconfigured(const smtp::UpstreamOutcome& /*outcome*/) {}
+};
+
+class Upstream {
+ public:
+  struct Options {
+    std::shared_ptr<const Route> route;
+    Dialer* dialer = nullptr;
+    Budget* budget = nullptr;
+    const base::Clock* clock = nullptr;
+    UpstreamObserver* observer = nullptr;
+  };
+
+  explicit Upstream(Options options);
+  ~Upstream();
+  Upstream(const Upstream&) = delete;
+  Upstream& operator=(const Upstream&) = delete;
+
+  asio::awaitable<smtp::UpstreamOutcome> Open(const smtp::Transaction& transaction, const smtp::ForwardPath& recipient);
+  asio::awaitable<smtp::UpstreamOutcome> AddRecipient(const smtp::ForwardPath& recipient);
+  asio::awaitable<smtp::UpstreamOutcome> BeginData();
+  asio::awaitable<smtp::UpstreamOutcome> SendBody(std::span<const std::string_view> pieces);
+  // `end_read`: when our client's last octet was read.
+  asio::awaitable<smtp::UpstreamOutcome> Finish(std::span<const std::string_view> pieces, base::MonotonicTime end_read);
+  // The transaction is over; RSET is said before the next one.
+  void Reset() { reset_due_ = connected(); }
+  // Closes at once, without a dot.
+  void Drop();
+  // The end of the session: QUIT, if there is anybody to say it to.
+  asio::awaitable<void> Quit();
+
+  bool connected() const { return stream_ != nullptr; }
+  const smtp::Capabilities& capabilities() const { return client_->capabilities(); }
+
+  // Connects to the first address of this one hop that answers EHLO; for Open() and for the probe.
+  asio::awaitable<smtp::UpstreamOutcome> ConnectTo(const Route::Hop& hop, base::MonotonicTime deadline);
+
+ private:
+  asio::awaitable<smtp::UpstreamOutcome> Connect(base::MonotonicTime deadline);
+  asio::awaitable<smtp::UpstreamOutcome> ConnectToAddress(const Route::Hop& hop, base::Endpoint endpoint,
+                                                          base::MonotonicTime deadline);
+  void CloseStream();
+  asio::awaitable<bool> AwaitBudget(base::MonotonicTime deadline);
+  // Carries out a step of the machine until it has finished.
+  asio::awaitable<smtp::UpstreamOutcome> Drive(smtp::ClientSession::Action action);
+  asio::awaitable<smtp::ClientSession::Event> Write(std::string_view octets, smtp::ClientSession::Wait wait);
+  base::MonotonicTime Deadline(smtp::ClientSession::Wait wait) const;
+  // The next hop has spoken out of turn, or is gone.
+  asio::awaitable<std::optional<smtp::ClientSession::Event>> SpokeEarly();
+
+  const Options options_;
+  Budget::Lease lease_;
+  std::unique_ptr<net::Stream> stream_;
+  std::unique_ptr<smtp::ClientSession> client_;
+  const Route::Hop* hop_ = nullptr;  // of stream_; the route holds it
+  bool reset_due_ = false;
+  base::MonotonicTime opening_{};   // the deadline of all of it up to the first RCPT's answer
+  base::MonotonicTime end_read_{};
+  std::span<const std::string_view> tail_;  // the body's last octets, which leave with the dot in one write
+};
+
+}  // namespace gatepost::edge
