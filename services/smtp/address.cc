@@ -44,14 +44,14 @@ std::optional<std::string> AsciiDomain(std::string_view text) {
   }
 }
 
-// U-labels to A-labels. Nothing may turn into a dot: U+3002 and its like are not separators here.
+// U-labels to A-labels. Nothing may turn into a dot: U+3002 and its like are not separators here. Nor into '@' or '/':
+// without STD3 rules they come out and are refused below; with them libidn2 drops them silently.
 std::optional<std::string> InternationalDomain(std::string_view text) {
   if (text.size() > limits::kDomain || !base::IsValidUtf8(text) || text.find('\0') != std::string_view::npos) {
     return std::nullopt;
   }
   char* converted = nullptr;
-  const int status = idn2_to_ascii_8z(std::string(text).c_str(), &converted,
-                                      IDN2_NFC_INPUT | IDN2_NONTRANSITIONAL | IDN2_USE_STD3_ASCII_RULES);
+  const int status = idn2_to_ascii_8z(std::string(text).c_str(), &converted, IDN2_NFC_INPUT | IDN2_NONTRANSITIONAL);
   const std::unique_ptr<char, void (*)(void*)> owned(converted, idn2_free);
   if (status != IDN2_OK) return std::nullopt;
   std::optional<std::string> domain = AsciiDomain(converted);

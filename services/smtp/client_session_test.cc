@@ -1,0 +1,366 @@
+// threats: T6, U2, U3, U4, E1 (what the next hop sees).
+#include "services/smtp/client_session.h"
+
+#include <gtest/gtest.h>
+
+#include <cstring>
+#include <memory>
+#include <string>
+#include <vector>
+
+namespace gatepost::smtp {
+namespace {
+
+using Kind = UpstreamOutcome::Kind;
+using Event = ClientSession::Event;
+
+// Plays the driver and the next hop: answers each write with the next reply of a script ("" : silence, then the end).
+class Rig {
+ public:
+  explicit Rig(std::vector<std::string> replies, bool require_tls = false)
+      : session({"edge.example", require_tls}), replies_(std::move(replies)) {}
+
+  UpstreamOutcome Run(ClientSession::Action action) {
+    for (;;) {
+      if (auto* finished = std::get_if<ClientSession::Finished>(&action)) return finished->outcome;
+      if (auto* write = std::get_if<ClientSession::Write>(&action)) {
+        sent.emplace_back(write->octets);
+        action = session.Advance(write_event);
+      } else if (auto* read = std::get_if<ClientSession::Read>(&action)) {
+        last_wait = read->wait;
+        action = session.Advance(NextReply());
+      } else {
+        ++handshakes;
+        action = session.Advance(tls_event);
+      }
+    }
+  }
+
+  UpstreamOutcome Connect() { return Run(session.Connect()); }
+  UpstreamOutcome MailAndRcpt(std::string_view parameters = "") {
+    const MailCommand mail = std::get<MailCommand>(
+        ParseCommand("MAIL FROM:<A@B.example>" + std::string(parameters), {.size = true, .eight_bit_mime = true, .binary_mime = true})
+            .command);
+    return Run(session.MailAndRcpt(mail, Path("<x@y.example>")));
+  }
+  UpstreamOutcome Rcpt(const char* path) { return Run(session.Rcpt(Path(path))); }
+
+  static ForwardPath Path(const char* path) { return *ParseForwardPath(path).path; }
+
+  void Feed(std::string_view octets) {
+    std::memcpy(session.input().Prepare(octets.size()).data(), octets.data(), octets.size());
+    session.input().Commit(octets.size());
+  }
+
+  ClientSession session;
+  std::vector<std::string> sent;
+  Event write_event = Event::kWritten;
+  Event tls_event = Event::kTlsEstablished;
+  Event end_event = Event::kClosed;  // when the script is over
+  ClientSession::Wait last_wait{};
+  int handshakes = 0;
+
+ private:
+  Event NextReply() {
+    if (next_ == replies_.size() || replies_[next_].empty()) return end_event;
+    Feed(replies_[next_++]);
+    return Event::kBytesRead;
+  }
+
+  std::vector<std::string> replies_;
+  size_t next_ = 0;
+};
+
+constexpr const char* kGreeting = "220 mx.example ESMTP\r\n";
+constexpr const char* kHello = "250-mx.example\r\n250-PIPELINING\r\n250-SIZE 1000\r\n250 8BITMIME\r\n";
+constexpr const char* kPlainHello = "250 mx.example\r\n";
+constexpr const char* kTlsHello = "250-mx.example\r\n250 STARTTLS\r\n";
+
+TEST(ClientSession, GreetsAndLearns) {
+  Rig rig({kGreeting, kHello});
+  EXPECT_TRUE(rig.Connect().accepted());
+  EXPECT_EQ(rig.sent, (std::vector<std::string>{"EHLO edge.example\r\n"}));
+  EXPECT_EQ(rig.session.capabilities(), Capabilities::FromEhlo({"PIPELINING", "SIZE 1000", "8BITMIME"}));
+  EXPECT_TRUE(rig.session.usable());
+}
+
+TEST(ClientSession, RepliesInAnyPieces) {
+  std::vector<std::string> pieces;
+  for (char c : std::string(kGreeting) + kHello) pieces.emplace_back(1, c);
+  // The next hop must not say more than was asked: the answer to EHLO starts after the greeting was read.
+  Rig rig(pieces);
+  EXPECT_TRUE(rig.Connect().accepted());
+}
+
+TEST(ClientSession, SendsMailAndRcptInOneWriteWithPipelining) {
+  Rig rig({kGreeting, kHello, "250 2.1.0 Ok\r\n250 2.1.5 Ok\r\n"});
+  rig.Connect();
+  EXPECT_TRUE(rig.MailAndRcpt(" SIZE=77 BODY=8BITMIME").accepted());
+  ASSERT_EQ(rig.sent.size(), 2u);
+  EXPECT_EQ(rig.sent[1], "MAIL FROM:<A@b.example> SIZE=77 BODY=8BITMIME\r\nRCPT TO:<x@y.example>\r\n");
+}
+
+TEST(ClientSession, WaitsForMailWithoutPipelining) {
+  Rig rig({kGreeting, kPlainHello, "250 Ok\r\n", "250 Ok\r\n"});
+  rig.Connect();
+  EXPECT_TRUE(rig.MailAndRcpt(" SIZE=77 BODY=7BIT").accepted());
+  ASSERT_EQ(rig.sent.size(), 3u);
+  EXPECT_EQ(rig.sent[1], "MAIL FROM:<A@b.example>\r\n") << "only what the next hop has offered";
+  EXPECT_EQ(rig.sent[2], "RCPT TO:<x@y.example>\r\n");
+}
+
+TEST(ClientSession, AWholeTransactionAndAnother) {
+  Rig rig({kGreeting, kHello, "250 a\r\n", "250 b\r\n", "550 5.1.1 c\r\n", "354 go\r\n", "250 2.0.0 queued\r\n", "250 a\r\n250 b\r\n",
+           "250 reset\r\n", "221 bye\r\n"});
+  ASSERT_TRUE(rig.Connect().accepted());
+  ASSERT_TRUE(rig.MailAndRcpt().accepted());
+  const UpstreamOutcome refused = rig.Rcpt("<\"a b\"@y>");
+  EXPECT_EQ(refused.kind, Kind::kRefused);
+  EXPECT_FALSE(refused.whole_transaction);
+  EXPECT_EQ(rig.sent.back(), "RCPT TO:<\"a b\"@y>\r\n");
+  ASSERT_TRUE(rig.Run(rig.session.BeginData()).accepted());
+  EXPECT_EQ(rig.last_wait, ClientSession::Wait::kData);
+  const UpstreamOutcome verdict = rig.Run(rig.session.FinishData());
+  EXPECT_EQ(rig.sent.back(), ".\r\n");
+  EXPECT_EQ(rig.last_wait, ClientSession::Wait::kVerdict);
+  EXPECT_TRUE(verdict.accepted());
+  EXPECT_EQ(verdict.reply.text(), "queued");
+  ASSERT_TRUE(rig.MailAndRcpt().accepted());
+  ASSERT_TRUE(rig.Run(rig.session.Reset()).accepted());
+  EXPECT_EQ(rig.sent.back(), "RSET\r\n");
+  EXPECT_TRUE(rig.Run(rig.session.Quit()).accepted());
+  EXPECT_EQ(rig.sent.back(), "QUIT\r\n");
+  EXPECT_FALSE(rig.session.usable());
+}
+
+TEST(ClientSession, ARefusedMailConcernsTheWholeTransaction) {
+  for (const char* hello : {kHello, kPlainHello}) {
+    Rig rig({kGreeting, hello, "550 5.7.1 not you\r\n", "503 5.5.1 need MAIL\r\n"});
+    rig.Connect();
+    const UpstreamOutcome outcome = rig.MailAndRcpt();
+    EXPECT_EQ(outcome.kind, Kind::kRefused);
+    EXPECT_TRUE(outcome.whole_transaction);
+    EXPECT_EQ(outcome.reply.text(), "not you");
+    EXPECT_TRUE(rig.session.usable());
+  }
+}
+
+TEST(ClientSession, RcptAcceptedAfterARefusedMailIsOutOfStep) {
+  Rig rig({kGreeting, kHello, "550 no\r\n250 yes\r\n"});
+  rig.Connect();
+  EXPECT_EQ(rig.MailAndRcpt().kind, Kind::kOutOfStep);
+  EXPECT_FALSE(rig.session.usable());
+}
+
+TEST(ClientSession, RefusalsBeforeMailAreAboutUs) {
+  const struct {
+    std::vector<std::string> replies;
+    Kind kind;
+  } kCases[] = {
+      {{"421 4.3.2 busy\r\n"}, Kind::kUnreachable},          {{"554 5.7.1 go away\r\n"}, Kind::kRefusedUs},
+      {{kGreeting, "450 later\r\n"}, Kind::kUnreachable},    {{kGreeting, "502 what\r\n"}, Kind::kRefusedUs},
+      {{kGreeting}, Kind::kUnreachable},                     {{}, Kind::kUnreachable},
+      {{"250 mx.example\r\n"}, Kind::kOutOfStep},            {{kGreeting, "220 again\r\n"}, Kind::kOutOfStep},
+      {{"HTTP/1.1 400 Bad Request\r\n"}, Kind::kOutOfStep},  {{std::string(kGreeting) + kHello}, Kind::kOutOfStep},
+      {{kGreeting, std::string(kHello) + "250 more\r\n"}, Kind::kOutOfStep},
+  };
+  for (const auto& test : kCases) {
+    Rig rig(test.replies);
+    const UpstreamOutcome outcome = rig.Connect();
+    EXPECT_EQ(outcome.kind, test.kind) << (test.replies.empty() ? "" : test.replies.back());
+    EXPECT_TRUE(outcome.whole_transaction);
+    EXPECT_TRUE(outcome.connection_lost());
+    EXPECT_FALSE(rig.session.usable());
+  }
+}
+
+TEST(ClientSession, RequiredTlsComesFirstAndForgetsWhatWasSaidInClear) {
+  Rig rig({kGreeting, kTlsHello, "220 go\r\n", kPlainHello, "250 a\r\n", "250 b\r\n"}, /*require_tls=*/true);
+  EXPECT_TRUE(rig.Connect().accepted());
+  EXPECT_EQ(rig.handshakes, 1);
+  EXPECT_EQ(rig.sent, (std::vector<std::string>{"EHLO edge.example\r\n", "STARTTLS\r\n", "EHLO edge.example\r\n"}));
+  EXPECT_EQ(rig.session.capabilities(), Capabilities());
+  EXPECT_TRUE(rig.MailAndRcpt().accepted());
+}
+
+TEST(ClientSession, WithoutRequiredTlsNothingIsSaid) {
+  const struct {
+    std::vector<std::string> replies;
+    Event tls_event;
+    Kind kind;
+  } kCases[] = {
+      {{kGreeting, kPlainHello}, Event::kTlsEstablished, Kind::kTlsNotOffered},
+      {{kGreeting, kTlsHello, "454 4.7.0 no\r\n"}, Event::kTlsEstablished, Kind::kTlsNotOffered},
+      {{kGreeting, kTlsHello, "220 go\r\n250-fake\r\n250 AUTH PLAIN\r\n"}, Event::kTlsEstablished, Kind::kTlsFailed},
+      {{kGreeting, kTlsHello, "220 go\r\n"}, Event::kTlsFailed, Kind::kTlsFailed},
+      {{kGreeting, kTlsHello, "220 go\r\n"}, Event::kTimedOut, Kind::kUnreachable},
+      {{kGreeting, kTlsHello, "250 go\r\n"}, Event::kTlsEstablished, Kind::kOutOfStep},
+  };
+  for (const auto& test : kCases) {
+    Rig rig(test.replies, /*require_tls=*/true);
+    rig.tls_event = test.tls_event;
+    EXPECT_EQ(rig.Connect().kind, test.kind);
+    EXPECT_FALSE(rig.session.usable());
+    for (const std::string& line : rig.sent) EXPECT_FALSE(line.starts_with("MAIL"));
+    EXPECT_EQ(rig.MailAndRcpt().kind, Kind::kLost) << "a conversation that is over stays over";
+    for (const std::string& line : rig.sent) EXPECT_FALSE(line.starts_with("MAIL"));
+  }
+}
+
+TEST(ClientSession, ExtraEarlyAndMalformedRepliesEndIt) {
+  for (const char* reply : {"250 a\r\n250 b\r\n250 c\r\n", "250 a\r\n250 b\r\n2", "250 a\n", "250a\r\n", "350 a\r\n", "150 a\r\n", "250 a\r\n354 b\r\n",
+                            "250-a\r\n251 b\r\n"}) {
+    Rig rig({kGreeting, kHello, reply});
+    rig.Connect();
+    const UpstreamOutcome outcome = rig.MailAndRcpt();
+    EXPECT_EQ(outcome.kind, Kind::kOutOfStep) << reply;
+    EXPECT_TRUE(outcome.whole_transaction);
+    EXPECT_FALSE(rig.session.usable());
+  }
+}
+
+TEST(ClientSession, OctetsBeforeACommandEndIt) {
+  Rig rig({kGreeting, kHello});
+  rig.Connect();
+  rig.Feed("250 ahead of time\r\n");
+  const size_t writes = rig.sent.size();
+  EXPECT_EQ(rig.MailAndRcpt().kind, Kind::kOutOfStep);
+  EXPECT_EQ(rig.sent.size(), writes);
+}
+
+TEST(ClientSession, EndlessRepliesAreCutOff) {
+  std::vector<std::string> replies = {kGreeting, kHello};
+  for (int i = 0; i < 100000; ++i) replies.push_back("250-x\r\n");
+  Rig rig(replies);
+  rig.Connect();
+  EXPECT_EQ(rig.MailAndRcpt().kind, Kind::kOutOfStep);
+  EXPECT_LT(rig.session.input().capacity(), 8192u);
+}
+
+class InTransaction : public testing::Test {
+ protected:
+  // What comes after MAIL and RCPT have been accepted.
+  static std::unique_ptr<Rig> Open(std::vector<std::string> replies) {
+    replies.insert(replies.begin(), {kGreeting, kHello, "250 a\r\n250 b\r\n"});
+    auto rig = std::make_unique<Rig>(std::move(replies));
+    EXPECT_TRUE(rig->Connect().accepted());
+    EXPECT_TRUE(rig->MailAndRcpt().accepted());
+    return rig;
+  }
+};
+
+TEST_F(InTransaction, DataNeeds354) {
+  const struct {
+    const char* reply;
+    Kind kind;
+  } kCases[] = {{"354 go\r\n", Kind::kAccepted},   {"250 ok\r\n", Kind::kOutOfStep},          {"334 x\r\n", Kind::kOutOfStep},
+                {"451 4.3.0 x\r\n", Kind::kRefused}, {"354 go\r\n550 no\r\n", Kind::kOutOfStep}, {"", Kind::kLost}};
+  for (const auto& test : kCases) {
+    const auto rig = Open({test.reply});
+    EXPECT_EQ(rig->Run(rig->session.BeginData()).kind, test.kind) << test.reply;
+  }
+}
+
+TEST_F(InTransaction, AnAnswerBeforeTheDotIsAFailure) {
+  for (const char* early : {"250 2.0.0 queued\r\n", "550 5.7.1 spam\r\n", "x"}) {
+    const auto rig = Open({"354 go\r\n"});
+    ASSERT_TRUE(rig->Run(rig->session.BeginData()).accepted());
+    rig->Feed(early);
+    // Seen while the message is written, or just before the dot: in neither case is it sent.
+    EXPECT_EQ(rig->Run(rig->session.FinishData()).kind, Kind::kOutOfStep);
+    EXPECT_EQ(rig->sent.back(), "DATA\r\n");
+
+    const auto other = Open({"354 go\r\n"});
+    ASSERT_TRUE(other->Run(other->session.BeginData()).accepted());
+    other->Feed(early);
+    EXPECT_EQ(other->session.Abort(Event::kBytesRead).kind, Kind::kOutOfStep);
+    EXPECT_FALSE(other->session.usable());
+    EXPECT_EQ(other->Run(other->session.FinishData()).kind, Kind::kLost);
+    EXPECT_EQ(other->sent.back(), "DATA\r\n");
+  }
+}
+
+TEST_F(InTransaction, AConnectionLostInTheMessageIsNoDoubt) {
+  const auto rig = Open({"354 go\r\n"});
+  ASSERT_TRUE(rig->Run(rig->session.BeginData()).accepted());
+  EXPECT_EQ(rig->session.Abort(Event::kClosed).kind, Kind::kLost);
+  EXPECT_EQ(rig->session.Abort(Event::kTimedOut).kind, Kind::kLost);
+}
+
+TEST_F(InTransaction, VerdictsPass) {
+  const struct {
+    const char* reply;
+    Kind kind;
+    bool usable;
+  } kCases[] = {
+      {"250 2.0.0 queued\r\n", Kind::kAccepted, true},
+      {"450 4.2.0 later\r\n", Kind::kRefused, true},
+      {"550 5.7.1 spam\r\n", Kind::kRefused, true},
+      {"421 4.3.2 bye\r\n", Kind::kRefused, false},
+      {"354 more\r\n", Kind::kInDoubt, false},
+      {"nonsense\r\n", Kind::kInDoubt, false},
+      {"", Kind::kInDoubt, false},
+      // It has the message, whatever else it says.
+      {"250 2.0.0 queued\r\n250 again\r\n", Kind::kAccepted, false},
+      {"550 5.7.1 spam\r\n250 or not\r\n", Kind::kRefused, false},
+  };
+  for (const auto& test : kCases) {
+    const auto rig = Open({"354 go\r\n", test.reply});
+    ASSERT_TRUE(rig->Run(rig->session.BeginData()).accepted());
+    EXPECT_EQ(rig->Run(rig->session.FinishData()).kind, test.kind) << test.reply;
+    EXPECT_EQ(rig->session.usable(), test.usable) << test.reply;
+  }
+}
+
+TEST_F(InTransaction, AfterTheDotEverythingElseIsInDoubt) {
+  for (Event event : {Event::kClosed, Event::kTimedOut}) {
+    const auto rig = Open({"354 go\r\n"});
+    ASSERT_TRUE(rig->Run(rig->session.BeginData()).accepted());
+    rig->write_event = event;
+    EXPECT_EQ(rig->Run(rig->session.FinishData()).kind, Kind::kInDoubt);
+  }
+}
+
+TEST_F(InTransaction, A421EndsTheConversation) {
+  const auto rig = Open({"421 4.3.2 bye\r\n"});
+  const UpstreamOutcome outcome = rig->Rcpt("<z@y>");
+  EXPECT_EQ(outcome.kind, Kind::kRefused);
+  EXPECT_TRUE(outcome.connection_lost());
+  EXPECT_FALSE(rig->session.usable());
+  EXPECT_EQ(rig->Rcpt("<z@y>").kind, Kind::kLost);
+}
+
+TEST_F(InTransaction, ARefusedResetEndsTheConversation) {
+  const auto rig = Open({"451 no\r\n"});
+  EXPECT_EQ(rig->Run(rig->session.Reset()).kind, Kind::kOutOfStep);
+  EXPECT_FALSE(rig->session.usable());
+}
+
+TEST_F(InTransaction, QuitIsNeverSaidInsideAMessage) {
+  const auto rig = Open({"354 go\r\n"});
+  ASSERT_TRUE(rig->Run(rig->session.BeginData()).accepted());
+  EXPECT_EQ(rig->Run(rig->session.Quit()).kind, Kind::kLost);
+  EXPECT_EQ(rig->sent.back(), "DATA\r\n");
+}
+
+TEST(ClientSession, WhatTheNextHopCannotCarryIsRefusedAtOnce) {
+  Rig rig({kGreeting, kPlainHello});
+  rig.Connect();
+  const size_t writes = rig.sent.size();
+  EXPECT_EQ(rig.MailAndRcpt(" BODY=8BITMIME").kind, Kind::kCannotCarry);
+  EXPECT_EQ(rig.MailAndRcpt(" BODY=BINARYMIME").kind, Kind::kCannotCarry);
+  EXPECT_EQ(rig.sent.size(), writes);
+  EXPECT_TRUE(rig.session.usable());
+}
+
+TEST(ClientSession, A421ToMailInAGroupIsTheLastReply) {
+  Rig rig({kGreeting, kHello, "421 4.3.2 bye\r\n"});
+  rig.Connect();
+  const UpstreamOutcome outcome = rig.MailAndRcpt();
+  EXPECT_EQ(outcome.kind, Kind::kRefused);
+  EXPECT_TRUE(outcome.whole_transaction);
+  EXPECT_FALSE(rig.session.usable());
+}
+
+}  // namespace
+}  // namespace gatepost::smtp
