@@ -1,10 +1,14 @@
 #include "services/ctl/cli.h"
 
+#include <cerrno>
 #include <chrono>
 #include <fstream>
 #include <istream>
 #include <iterator>
-#include <sstream>
+#include <system_error>
+
+#include "services/ctl/explain.h"
+#include "services/rpc/credentials.h"
 
 namespace gatepost::ctl {
 namespace {
@@ -13,6 +17,34 @@ constexpr size_t kMaxInput = 16u << 20;
 constexpr char kUsagePayload[] = "gatepostctl/usage";
 
 }  // namespace
+
+absl::StatusOr<std::shared_ptr<grpc::Channel>> Invocation::Channel(Service service) {
+  std::shared_ptr<grpc::Channel>& channel = channels_[static_cast<int>(service)];
+  if (channel != nullptr) return channel;
+  if (options.cert.empty() || options.key.empty() || options.ca.empty()) {
+    return UsageError("who are you? --cert, --key and --ca are needed (or GATEPOSTCTL_CERT, _KEY and _CA; deploy/local/up writes them to DIR/env)");
+  }
+  const rpc::TlsFiles files{options.cert, options.key, options.ca};
+  if (auto identity = rpc::CheckTlsFiles(files); !identity.ok()) return identity.status();
+  rpc::ChannelOptions channel_options;
+  channel_options.address = service == Service::kConfig ? options.config_address : options.auth_address;
+  channel_options.server_name = options.server_name;
+  channel_options.server_role = service == Service::kConfig ? rpc::Role::kConfig : rpc::Role::kAuth;
+  channel_options.files = files;
+  channel = rpc::MakeChannel(channel_options);
+  return channel;
+}
+
+void Invocation::UseChannel(Service service, std::shared_ptr<grpc::Channel> channel) { channels_[static_cast<int>(service)] = std::move(channel); }
+
+void Invocation::Prepare(grpc::ClientContext* context) const {
+  context->set_deadline(std::chrono::system_clock::now() + std::chrono::seconds(options.timeout_seconds));
+}
+
+absl::Status Invocation::Explain(Service service, const grpc::Status& status) const {
+  const bool config = service == Service::kConfig;
+  return ExplainFailure(status, config ? "config" : "auth", config ? options.config_address : options.auth_address);
+}
 
 absl::Status UsageError(std::string_view message) {
   absl::Status status = absl::InvalidArgumentError(std::string(message));

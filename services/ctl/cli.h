@@ -48,6 +48,9 @@ class Invocation {
   // The channel to a service, made on first use. FAILED_PRECONDITION: an identity file is missing or unreadable.
   absl::StatusOr<std::shared_ptr<grpc::Channel>> Channel(Service service);
 
+  // Another channel than the options say: for tests.
+  void UseChannel(Service service, std::shared_ptr<grpc::Channel> channel);
+
   // One unary call. The Status of a failure is ready to be shown: what to do, then every violation on a line of its own.
   template <typename Stub, typename Request, typename Response>
   absl::StatusOr<Response> Call(Service service, grpc::Status (Stub::*method)(grpc::ClientContext*, const Request&, Response*),

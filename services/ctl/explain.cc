@@ -1,8 +1,7 @@
 #include "services/ctl/explain.h"
 
-#include "google/rpc/error_details.pb.h"
-#include "google/rpc/status.pb.h"
 #include "services/base/strings.h"
+#include "services/rpc/status_details.h"
 
 namespace gatepost::ctl {
 namespace {
@@ -13,20 +12,6 @@ std::string_view WithoutResource(std::string_view field) {
     if (field.substr(0, resource.size()) == resource) return field.substr(resource.size());
   }
   return field;
-}
-
-std::string Violations(const grpc::Status& status) {
-  std::string lines;
-  google::rpc::Status details;
-  if (!details.ParseFromString(status.error_details())) return lines;
-  for (const auto& any : details.details()) {
-    google::rpc::BadRequest bad_request;
-    if (!any.Is<google::rpc::BadRequest>() || !any.UnpackTo(&bad_request)) continue;
-    for (const auto& violation : bad_request.field_violations()) {
-      base::StrAppend(&lines, "\n", WithoutResource(violation.field()), violation.field().empty() ? "" : ": ", violation.description());
-    }
-  }
-  return lines;
 }
 
 std::string Hint(grpc::StatusCode code, std::string_view service, std::string_view address, const std::string& message) {
@@ -51,8 +36,12 @@ std::string Hint(grpc::StatusCode code, std::string_view service, std::string_vi
 }  // namespace
 
 absl::Status ExplainFailure(const grpc::Status& status, std::string_view service, std::string_view address) {
+  std::string text = Hint(status.error_code(), service, address, status.error_message());
+  for (const rpc::FieldViolation& violation : rpc::ViolationsOf(status)) {
+    base::StrAppend(&text, "\n", WithoutResource(violation.field), violation.field.empty() ? "" : ": ", violation.description);
+  }
   // gRPC's codes and Abseil's are the same numbers.
-  return absl::Status(static_cast<absl::StatusCode>(status.error_code()), Hint(status.error_code(), service, address, status.error_message()) + Violations(status));
+  return absl::Status(static_cast<absl::StatusCode>(status.error_code()), text);
 }
 
 }  // namespace gatepost::ctl

@@ -3,7 +3,6 @@
 #include <CLI/CLI.hpp>
 #include <csignal>
 #include <iostream>
-#include <map>
 #include <string>
 
 #include "services/ctl/cli.h"
@@ -11,27 +10,25 @@
 namespace gatepost::ctl {
 namespace {
 
-void AddGlobalOptions(CLI::App* root, Options* options) {
-  auto add = [root](const std::string& name, auto& value, const std::string& help) {
+void AddGlobalOptions(CLI::App* root, Options* options, std::string* output) {
+  auto add = [root](const std::string& name, auto& value, const std::string& type, const std::string& help) {
     std::string variable = "GATEPOSTCTL_";
     for (char c : name) variable += c == '-' ? '_' : static_cast<char>(std::toupper(static_cast<unsigned char>(c)));
-    return root->add_option("--" + name, value, help)->envname(variable)->group("Connection");
+    return root->add_option("--" + name, value, help)->envname(variable)->type_name(type)->group("Connection");
   };
-  add("config-address", options->config_address, "HOST:PORT of the config service (127.0.0.1:2050)");
-  add("auth-address", options->auth_address, "HOST:PORT of the auth service, for `user` (127.0.0.1:2060)");
-  add("cert", options->cert, "Your certificate, PEM: it says who you are, and your role");
-  add("key", options->key, "Its key, PEM");
-  add("ca", options->ca, "The certificate authority of the services, PEM");
-  add("server-name", options->server_name, "The name that the service's certificate must have, if not HOST: for tunnels");
-  add("timeout", options->timeout_seconds, "Seconds until a call is given up (10)")->check(CLI::Range(1, 600));
-  static const std::map<std::string, Format> kFormats = {{"text", Format::kText}, {"json", Format::kJson}, {"yaml", Format::kYaml}};
-  root->add_option("-o,--output", options->output, "text, json or yaml (text); JSON and YAML are input for `apply`")
-      ->transform(CLI::CheckedTransformer(kFormats).description(""))
+  add("config-address", options->config_address, "HOST:PORT", "The config service (127.0.0.1:2050)");
+  add("auth-address", options->auth_address, "HOST:PORT", "The auth service, for `user` (127.0.0.1:2060)");
+  add("cert", options->cert, "FILE", "Your certificate, PEM: it says who you are, and your role");
+  add("key", options->key, "FILE", "Its key, PEM");
+  add("ca", options->ca, "FILE", "The certificate authority of the services, PEM");
+  add("server-name", options->server_name, "NAME", "The name that the service's certificate must have, if not HOST: for tunnels");
+  add("timeout", options->timeout_seconds, "SECONDS", "Seconds until a call is given up (10)")->check(CLI::Range(1, 600).description(""));
+  root->add_option("-o,--output", *output, "text, json or yaml (text); JSON and YAML are input for `apply`")
+      ->check(CLI::IsMember({"text", "json", "yaml"}).description(""))
       ->envname("GATEPOSTCTL_OUTPUT")
-      ->type_name("FORMAT")
-      ->default_str("");
+      ->type_name("FORMAT");
   root->set_config("--config-file", "", "A file with these options, one `name=value` a line");
-  root->get_config_ptr()->envname("GATEPOSTCTL_CONFIG_FILE");
+  root->get_config_ptr()->envname("GATEPOSTCTL_CONFIG_FILE")->type_name("FILE");
 }
 
 // One line per fact, each with the program's name, so that it can be found in a log.
@@ -47,6 +44,26 @@ void PrintError(const absl::Status& status) {
   }
 }
 
+// One line on what was not understood, one on where to read. Exit code 2.
+int Misunderstood(const CLI::App& root, const CLI::ParseError& error) {
+  std::string command = "gatepostctl";
+  const CLI::App* app = &root;
+  while (!app->get_subcommands().empty()) {
+    app = app->get_subcommands().front();
+    command += " " + app->get_name();
+  }
+  std::string what = error.what();
+  const auto choices = app->get_subcommands([](const CLI::App*) { return true; });
+  if (error.get_name() == "RequiredError" && !choices.empty()) {
+    // CLI11 says that a subcommand is required even when there was one that it does not know.
+    const std::vector<std::string> unknown = root.remaining(/*recurse=*/true);
+    what = unknown.empty() ? "what shall be done? One of" : "there is no '" + unknown.front() + "' here, only";
+    for (const CLI::App* choice : choices) what += (choice == choices.front() ? " " : ", ") + choice->get_name();
+  }
+  std::cerr << "gatepostctl: " << Printable(what) << "\n  see: " << command << " --help\n";
+  return 2;
+}
+
 int Main(int argc, char** argv) {
   std::signal(SIGPIPE, SIG_DFL);
   CLI::App root("gatepostctl manages Gatepost: virtual servers, certificates, users, edges.", "gatepostctl");
@@ -56,7 +73,8 @@ int Main(int argc, char** argv) {
       "(deploy/local/up) writes them to DIR/env. `gatepostctl NOUN VERB --help` explains a command and gives examples.\n"
       "Exit codes: 0 done, 1 failed, 2 the command was not understood.");
   Invocation invocation(std::cin, std::cout, std::cerr);
-  AddGlobalOptions(&root, &invocation.options);
+  std::string output;
+  AddGlobalOptions(&root, &invocation.options, &output);
   AddVirtualServer(&root, &invocation);
   AddCertificate(&root, &invocation);
   AddUser(&root, &invocation);
@@ -72,14 +90,10 @@ int Main(int argc, char** argv) {
   } catch (const CLI::CallForAllHelp& e) {
     return root.exit(e);
   } catch (const CLI::ParseError& e) {
-    std::string command = "gatepostctl";
-    for (const CLI::App* app = &root; !app->get_subcommands().empty();) {
-      app = app->get_subcommands().front();
-      command += " " + app->get_name();
-    }
-    std::cerr << "gatepostctl: " << e.what() << "\n  see: " << command << " --help\n";
-    return 2;
+    return Misunderstood(root, e);
   }
+  if (output == "json") invocation.options.output = Format::kJson;
+  if (output == "yaml") invocation.options.output = Format::kYaml;
   const absl::Status status = invocation.action ? invocation.action() : UsageError("nothing to do: see gatepostctl --help");
   std::cout.flush();
   if (!status.ok()) PrintError(status);
