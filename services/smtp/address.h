@@ -50,9 +50,9 @@ struct ForwardPath {
 };
 
 enum class AddressError : uint8_t {
-  kSyntax,        // 501 5.1.3, 501 5.1.7; lengths beyond the limits too
-  kNoBrackets,    // 501 5.5.4
-  kNotAscii,      // well-formed, but needs SMTPUTF8: 550 5.6.7, 553 5.6.7
+  kSyntax,      // 501 5.1.3, 501 5.1.7; lengths beyond the limits too
+  kNoBrackets,  // 501 5.5.4
+  kNotAscii,    // well-formed, but needs SMTPUTF8: 550 5.6.7, 553 5.6.7
 };
 
 // A parsed path, or why not. `consumed`: where the path ends, behind its '>'.

@@ -43,10 +43,39 @@ TEST(Address, QuotedStringsAreKeptByTheirMeaning) {
 }
 
 TEST(Address, RefusesWhatTheGrammarDoesNotHave) {
-  for (const char* path :
-       {"<a>", "<@d>", "<a@>", "<>", "<a@b", "<a@@b>", "<a@b@c>", "<.a@b>", "<a.@b>", "<a..b@c>", "<a b@c>", "<a@b c>", "<a@b.>",
-        "<a@.b>", "<a@b..c>", "<a@-b>", "<a@b->", "<a@b_c>", "<a@b,c>", "<(c)a@b>", "<a@b(c)>", "<\"a@b>", "<\"a\"b@c>", "<\"a\\",
-        "<\"a\\\"@b>", "<a@b\\>", "< a@b>", "<a@b >", "<<a@b>>", "<a@[>", "<victim@in.example.>", "<ext!victim>", "<\"postmaster\">"}) {
+  for (const char* path : {"<a>",
+                           "<@d>",
+                           "<a@>",
+                           "<>",
+                           "<a@b",
+                           "<a@@b>",
+                           "<a@b@c>",
+                           "<.a@b>",
+                           "<a.@b>",
+                           "<a..b@c>",
+                           "<a b@c>",
+                           "<a@b c>",
+                           "<a@b.>",
+                           "<a@.b>",
+                           "<a@b..c>",
+                           "<a@-b>",
+                           "<a@b->",
+                           "<a@b_c>",
+                           "<a@b,c>",
+                           "<(c)a@b>",
+                           "<a@b(c)>",
+                           "<\"a@b>",
+                           "<\"a\"b@c>",
+                           "<\"a\\",
+                           "<\"a\\\"@b>",
+                           "<a@b\\>",
+                           "< a@b>",
+                           "<a@b >",
+                           "<<a@b>>",
+                           "<a@[>",
+                           "<victim@in.example.>",
+                           "<ext!victim>",
+                           "<\"postmaster\">"}) {
     EXPECT_EQ(Canonical(path), "") << path;
   }
   EXPECT_EQ(Canonical(std::string("<a\0@b>", 6)), "");
@@ -55,8 +84,8 @@ TEST(Address, RefusesWhatTheGrammarDoesNotHave) {
 }
 
 TEST(Address, RoutingCharactersAreSeen) {
-  for (const char* path : {"<victim%ext.example@in.example>", "<ext.example!victim@in.example>", "<\"victim@ext.example\"@in.example>",
-                           "<\"victim%ext\"@in.example>"}) {
+  for (const char* path : {"<victim%ext.example@in.example>", "<ext.example!victim@in.example>",
+                           "<\"victim@ext.example\"@in.example>", "<\"victim%ext\"@in.example>"}) {
     const PathResult<ForwardPath> result = ParseForwardPath(path);
     ASSERT_TRUE(result.path) << path;
     EXPECT_TRUE(result.path->mailbox.has_routing_characters()) << path;
@@ -68,7 +97,8 @@ TEST(Address, RoutingCharactersAreSeen) {
 TEST(Address, SourceRoutesAreStripped) {
   EXPECT_EQ(Canonical("<@in.example,@x:victim@ext.example>"), "victim@ext.example");
   EXPECT_EQ(Canonical("<@x:a@b>"), "a@b");
-  for (const char* path : {"<@x>", "<@x:>", "<@x,:a@b>", "<@x,y:a@b>", "<@:a@b>", "<@x@y:a@b>", "<@[127.0.0.1]:a@b>", "<@x:postmaster>"}) {
+  for (const char* path :
+       {"<@x>", "<@x:>", "<@x,:a@b>", "<@x,y:a@b>", "<@:a@b>", "<@x@y:a@b>", "<@[127.0.0.1]:a@b>", "<@x:postmaster>"}) {
     EXPECT_EQ(Canonical(path), "") << path;
   }
 }
@@ -78,9 +108,9 @@ TEST(Address, LiteralsAreStrict) {
   EXPECT_EQ(Canonical("<a@[IPv6:::1]>"), "a@[IPv6:::1]");
   EXPECT_EQ(Canonical("<a@[ipv6:2001:DB8:0:0::1]>"), "a@[IPv6:2001:db8::1]");
   EXPECT_EQ(Canonical("<a@[IPv6:::ffff:127.0.0.1]>"), "a@[127.0.0.1]");
-  for (const char* path : {"<a@[0x7f000001]>", "<a@[127.1]>", "<a@[256.1.1.1]>", "<a@[IPv6:1:2]>", "<a@[x:y]>", "<a@[127.0.0.1>", "<a@[]>",
-                           "<a@[::1]>", "<a@[IPv6:127.0.0.1]>", "<a@[127.0.0.1].b>", "<a@b.[127.0.0.1]>", "<a@[IPv6:fe80::1%eth0]>",
-                           "<a@[ 127.0.0.1]>", "<a@[IPv6:]>"}) {
+  for (const char* path : {"<a@[0x7f000001]>", "<a@[127.1]>", "<a@[256.1.1.1]>", "<a@[IPv6:1:2]>", "<a@[x:y]>",
+                           "<a@[127.0.0.1>", "<a@[]>", "<a@[::1]>", "<a@[IPv6:127.0.0.1]>", "<a@[127.0.0.1].b>",
+                           "<a@b.[127.0.0.1]>", "<a@[IPv6:fe80::1%eth0]>", "<a@[ 127.0.0.1]>", "<a@[IPv6:]>"}) {
     EXPECT_EQ(Canonical(path), "") << path;
   }
 }
@@ -142,7 +172,10 @@ TEST(Address, LabelOf63AndDomainOf255OctetsAreTheLimits) {
 }
 
 TEST(Address, BeyondAsciiNeedsSmtpUtf8) {
-  for (const char* path : {"<us\xc3\xa9r@b>", "<a@b\xc3\xbc" "cher.example>", "<\"\xc3\xa9\"@b>", "<a\xe5\x98\x8d@b>"}) {
+  for (const char* path : {"<us\xc3\xa9r@b>",
+                           "<a@b\xc3\xbc"
+                           "cher.example>",
+                           "<\"\xc3\xa9\"@b>", "<a\xe5\x98\x8d@b>"}) {
     EXPECT_EQ(ParseForwardPath(path).error, AddressError::kNotAscii) << path;
     EXPECT_FALSE(ParseForwardPath(path).path);
     EXPECT_TRUE(ParseForwardPath(path, /*utf8=*/true).path) << path;
@@ -152,15 +185,43 @@ TEST(Address, BeyondAsciiNeedsSmtpUtf8) {
 }
 
 TEST(Address, ULabelsBecomeALabels) {
-  EXPECT_EQ(ParseDomain("b\xc3\xbc" "cher.example", true), "xn--bcher-kva.example");
-  EXPECT_EQ(ParseDomain("B\xc3\x9c" "CHER.example", true), "xn--bcher-kva.example");
-  EXPECT_EQ(ParseDomain("bu\xcc\x88" "cher.example", true), "xn--bcher-kva.example") << "NFD";
-  EXPECT_FALSE(ParseDomain("a\xe3\x80\x82" "example", true)) << "U+3002 is no dot";
-  EXPECT_FALSE(ParseDomain("a\xef\xbc\xa0" "example", true)) << "U+FF20 is no @";
-  EXPECT_FALSE(ParseDomain("a\xef\xb9\xab" "example", true)) << "U+FE6B is no @";
-  EXPECT_FALSE(ParseDomain("a\xef\xbc\x8e" "example", true)) << "U+FF0E is no dot";
+  EXPECT_EQ(ParseDomain("b\xc3\xbc"
+                        "cher.example",
+                        true),
+            "xn--bcher-kva.example");
+  EXPECT_EQ(ParseDomain("B\xc3\x9c"
+                        "CHER.example",
+                        true),
+            "xn--bcher-kva.example");
+  EXPECT_EQ(ParseDomain("bu\xcc\x88"
+                        "cher.example",
+                        true),
+            "xn--bcher-kva.example")
+      << "NFD";
+  EXPECT_FALSE(
+      ParseDomain("a\xe3\x80\x82"
+                  "example",
+                  true))
+      << "U+3002 is no dot";
+  EXPECT_FALSE(
+      ParseDomain("a\xef\xbc\xa0"
+                  "example",
+                  true))
+      << "U+FF20 is no @";
+  EXPECT_FALSE(
+      ParseDomain("a\xef\xb9\xab"
+                  "example",
+                  true))
+      << "U+FE6B is no @";
+  EXPECT_FALSE(
+      ParseDomain("a\xef\xbc\x8e"
+                  "example",
+                  true))
+      << "U+FF0E is no dot";
   EXPECT_FALSE(ParseDomain("\xe2\x84\x80.example", true)) << "U+2100 becomes a/c";
-  EXPECT_FALSE(ParseDomain("b\xc3\xbc" "cher.example"));
+  EXPECT_FALSE(
+      ParseDomain("b\xc3\xbc"
+                  "cher.example"));
 }
 
 TEST(Address, ManyCommentsTakeNoLonger) {
@@ -169,8 +230,10 @@ TEST(Address, ManyCommentsTakeNoLonger) {
 }
 
 TEST(ClientName, IsLenientWithinReason) {
-  for (const char* name : {"mx.example", "[192.0.2.1]", "[IPv6:::1]", "MY_PC", "localhost"}) EXPECT_TRUE(IsClientName(name)) << name;
-  for (const char* name : {"", "a b", "a\x07", "caf\xc3\xa9", "<a>", "a(b)", "a;b", "\"a\""}) EXPECT_FALSE(IsClientName(name)) << name;
+  for (const char* name : {"mx.example", "[192.0.2.1]", "[IPv6:::1]", "MY_PC", "localhost"})
+    EXPECT_TRUE(IsClientName(name)) << name;
+  for (const char* name : {"", "a b", "a\x07", "caf\xc3\xa9", "<a>", "a(b)", "a;b", "\"a\""})
+    EXPECT_FALSE(IsClientName(name)) << name;
   EXPECT_TRUE(IsClientName(std::string(255, 'a')));
   EXPECT_FALSE(IsClientName(std::string(256, 'a')));
 }
@@ -179,7 +242,8 @@ TEST(Xtext, DecodesStrictly) {
   EXPECT_EQ(DecodeXtext("e+3Dmc2@example.com"), "e=mc2@example.com");
   EXPECT_EQ(DecodeXtext("+00"), std::string(1, '\0'));
   EXPECT_EQ(DecodeXtext(""), "");
-  for (const char* text : {"hey+A", "he+YY", "a+3d", "a=b", "+", "a b", "\xc3\xa9"}) EXPECT_FALSE(DecodeXtext(text)) << text;
+  for (const char* text : {"hey+A", "he+YY", "a+3d", "a=b", "+", "a b", "\xc3\xa9"})
+    EXPECT_FALSE(DecodeXtext(text)) << text;
   EXPECT_EQ(EncodeXtext(std::string("a+=\0\xff b", 7)), "a+2B+3D+00+FF+20b");
   EXPECT_EQ(DecodeXtext(EncodeXtext("a+=\r\n")), "a+=\r\n");
 }

@@ -7,8 +7,8 @@ namespace {
 
 TEST(Capabilities, AreReadFromAnAnswerToEhlo) {
   const Capabilities found = Capabilities::FromEhlo(
-      {"PIPELINING", "size 10240000", "VRFY", "ETRN", "STARTTLS", "ENHANCEDSTATUSCODES", "8BITMIME", "DSN", "SMTPUTF8", "CHUNKING",
-       "BINARYMIME", "REQUIRETLS", "LIMITS MAILMAX=5 RCPTMAX=100", "XCLIENT NAME addr", ""});
+      {"PIPELINING", "size 10240000", "VRFY", "ETRN", "STARTTLS", "ENHANCEDSTATUSCODES", "8BITMIME", "DSN", "SMTPUTF8",
+       "CHUNKING", "BINARYMIME", "REQUIRETLS", "LIMITS MAILMAX=5 RCPTMAX=100", "XCLIENT NAME addr", ""});
   EXPECT_TRUE(found.pipelining && found.starttls && found.enhanced_status_codes && found.eight_bit_mime && found.dsn &&
               found.smtputf8 && found.chunking && found.binary_mime && found.require_tls);
   EXPECT_EQ(found.size, 10240000u);

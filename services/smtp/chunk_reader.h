@@ -1,6 +1,6 @@
-// The octets of BDAT chunks (RFC 3030): judges them as data_reader.h does those of DATA, but nothing in them is an end and
-// nothing is stuffed. The chunks of one message are one stream: a CR at the end of a chunk and the LF at the start of the
-// next belong together. For an upstream's DATA the octets then go through a DotStuffer (data_writer.h).
+// The octets of BDAT chunks (RFC 3030): judges them as data_reader.h does those of DATA, but nothing in them is an end
+// and nothing is stuffed. The chunks of one message are one stream: a CR at the end of a chunk and the LF at the start
+// of the next belong together. For an upstream's DATA the octets then go through a DotStuffer (data_writer.h).
 //
 // The results do not depend on how the octets were split into calls or chunks.
 #pragma once

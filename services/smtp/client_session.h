@@ -1,13 +1,13 @@
-// Our side of a conversation with a next hop, as a machine without I/O: greeting, EHLO, STARTTLS where it is required, and
-// any number of transactions, one after another. It sends nothing but what it has serialised itself, and trusts no reply:
-// one that is early, extra, malformed or too long ends the conversation.
+// Our side of a conversation with a next hop, as a machine without I/O: greeting, EHLO, STARTTLS where it is required,
+// and any number of transactions, one after another. It sends nothing but what it has serialised itself, and trusts no
+// reply: one that is early, extra, malformed or too long ends the conversation.
 //
 //   ClientSession::Action action = session.Connect();          // or another operation, when the last one has finished
 //   while (it is not Finished) action = session.Advance(<carry out action>);
 //
 // The octets of a message do not pass through it: between BeginData() and FinishData() the driver writes them to the
-// connection. It must look for octets of the next hop meanwhile, and once more just before FinishData(): an answer before
-// our dot has to be seen before the dot is sent (then: Abort()). One thread.
+// connection. It must look for octets of the next hop meanwhile, and once more just before FinishData(): an answer
+// before our dot has to be seen before the dot is sent (then: Abort()). One thread.
 #pragma once
 
 #include <cstdint>
@@ -59,8 +59,8 @@ class ClientSession {
   ClientSession& operator=(const ClientSession&) = delete;
 
   // The operations. Each is possible when the one before it has finished; which order makes sense: Connect, then
-  // (MailAndRcpt, Rcpt..., BeginData, FinishData | Reset)..., then Quit. On a conversation that is over they finish at once
-  // with kLost.
+  // (MailAndRcpt, Rcpt..., BeginData, FinishData | Reset)..., then Quit. On a conversation that is over they finish at
+  // once with kLost.
   Action Connect();
   // MAIL and the first RCPT; in one write where the next hop has PIPELINING. A refusal of MAIL concerns the whole
   // transaction; of RCPT, that recipient.
@@ -87,7 +87,20 @@ class ClientSession {
 
  private:
   enum class State : uint8_t {
-    kNew, kGreeting, kHello, kStartTls, kHandshake, kIdle, kMail, kRcpt, kData, kMessage, kVerdict, kReset, kQuit, kOver,
+    kNew,
+    kGreeting,
+    kHello,
+    kStartTls,
+    kHandshake,
+    kIdle,
+    kMail,
+    kRcpt,
+    kData,
+    kMessage,
+    kVerdict,
+    kReset,
+    kQuit,
+    kOver,
   };
 
   Action Say(State next, std::string octets);

@@ -38,9 +38,10 @@ class Rig {
 
   UpstreamOutcome Connect() { return Run(session.Connect()); }
   UpstreamOutcome MailAndRcpt(std::string_view parameters = "") {
-    const MailCommand mail = std::get<MailCommand>(
-        ParseCommand("MAIL FROM:<A@B.example>" + std::string(parameters), {.size = true, .eight_bit_mime = true, .binary_mime = true})
-            .command);
+    const MailCommand mail =
+        std::get<MailCommand>(ParseCommand("MAIL FROM:<A@B.example>" + std::string(parameters),
+                                           {.size = true, .eight_bit_mime = true, .binary_mime = true})
+                                  .command);
     return Run(session.MailAndRcpt(mail, Path("<x@y.example>")));
   }
   UpstreamOutcome Rcpt(const char* path) { return Run(session.Rcpt(Path(path))); }
@@ -110,8 +111,8 @@ TEST(ClientSession, WaitsForMailWithoutPipelining) {
 }
 
 TEST(ClientSession, AWholeTransactionAndAnother) {
-  Rig rig({kGreeting, kHello, "250 a\r\n", "250 b\r\n", "550 5.1.1 c\r\n", "354 go\r\n", "250 2.0.0 queued\r\n", "250 a\r\n250 b\r\n",
-           "250 reset\r\n", "221 bye\r\n"});
+  Rig rig({kGreeting, kHello, "250 a\r\n", "250 b\r\n", "550 5.1.1 c\r\n", "354 go\r\n", "250 2.0.0 queued\r\n",
+           "250 a\r\n250 b\r\n", "250 reset\r\n", "221 bye\r\n"});
   ASSERT_TRUE(rig.Connect().accepted());
   ASSERT_TRUE(rig.MailAndRcpt().accepted());
   const UpstreamOutcome refused = rig.Rcpt("<\"a b\"@y>");
@@ -157,11 +158,16 @@ TEST(ClientSession, RefusalsBeforeMailAreAboutUs) {
     std::vector<std::string> replies;
     Kind kind;
   } kCases[] = {
-      {{"421 4.3.2 busy\r\n"}, Kind::kUnreachable},          {{"554 5.7.1 go away\r\n"}, Kind::kRefusedUs},
-      {{kGreeting, "450 later\r\n"}, Kind::kUnreachable},    {{kGreeting, "502 what\r\n"}, Kind::kRefusedUs},
-      {{kGreeting}, Kind::kUnreachable},                     {{}, Kind::kUnreachable},
-      {{"250 mx.example\r\n"}, Kind::kOutOfStep},            {{kGreeting, "220 again\r\n"}, Kind::kOutOfStep},
-      {{"HTTP/1.1 400 Bad Request\r\n"}, Kind::kOutOfStep},  {{std::string(kGreeting) + kHello}, Kind::kOutOfStep},
+      {{"421 4.3.2 busy\r\n"}, Kind::kUnreachable},
+      {{"554 5.7.1 go away\r\n"}, Kind::kRefusedUs},
+      {{kGreeting, "450 later\r\n"}, Kind::kUnreachable},
+      {{kGreeting, "502 what\r\n"}, Kind::kRefusedUs},
+      {{kGreeting}, Kind::kUnreachable},
+      {{}, Kind::kUnreachable},
+      {{"250 mx.example\r\n"}, Kind::kOutOfStep},
+      {{kGreeting, "220 again\r\n"}, Kind::kOutOfStep},
+      {{"HTTP/1.1 400 Bad Request\r\n"}, Kind::kOutOfStep},
+      {{std::string(kGreeting) + kHello}, Kind::kOutOfStep},
       {{kGreeting, std::string(kHello) + "250 more\r\n"}, Kind::kOutOfStep},
   };
   for (const auto& test : kCases) {
@@ -208,8 +214,8 @@ TEST(ClientSession, WithoutRequiredTlsNothingIsSaid) {
 }
 
 TEST(ClientSession, ExtraEarlyAndMalformedRepliesEndIt) {
-  for (const char* reply : {"250 a\r\n250 b\r\n250 c\r\n", "250 a\r\n250 b\r\n2", "250 a\n", "250a\r\n", "350 a\r\n", "150 a\r\n", "250 a\r\n354 b\r\n",
-                            "250-a\r\n251 b\r\n"}) {
+  for (const char* reply : {"250 a\r\n250 b\r\n250 c\r\n", "250 a\r\n250 b\r\n2", "250 a\n", "250a\r\n", "350 a\r\n",
+                            "150 a\r\n", "250 a\r\n354 b\r\n", "250-a\r\n251 b\r\n"}) {
     Rig rig({kGreeting, kHello, reply});
     rig.Connect();
     const UpstreamOutcome outcome = rig.MailAndRcpt();
@@ -253,8 +259,9 @@ TEST_F(InTransaction, DataNeeds354) {
   const struct {
     const char* reply;
     Kind kind;
-  } kCases[] = {{"354 go\r\n", Kind::kAccepted},   {"250 ok\r\n", Kind::kOutOfStep},          {"334 x\r\n", Kind::kOutOfStep},
-                {"451 4.3.0 x\r\n", Kind::kRefused}, {"354 go\r\n550 no\r\n", Kind::kOutOfStep}, {"", Kind::kLost}};
+  } kCases[] = {
+      {"354 go\r\n", Kind::kAccepted},     {"250 ok\r\n", Kind::kOutOfStep},           {"334 x\r\n", Kind::kOutOfStep},
+      {"451 4.3.0 x\r\n", Kind::kRefused}, {"354 go\r\n550 no\r\n", Kind::kOutOfStep}, {"", Kind::kLost}};
   for (const auto& test : kCases) {
     const auto rig = Open({test.reply});
     EXPECT_EQ(rig->Run(rig->session.BeginData()).kind, test.kind) << test.reply;

@@ -24,9 +24,7 @@ std::string_view TakeWord(std::string_view* text) {
   return word;
 }
 
-bool IsNumber(std::string_view text) {
-  return !text.empty() && std::all_of(text.begin(), text.end(), base::IsDigit);
-}
+bool IsNumber(std::string_view text) { return !text.empty() && std::all_of(text.begin(), text.end(), base::IsDigit); }
 
 // nullopt: more than 64 bits hold.
 std::optional<uint64_t> ToNumber(std::string_view digits) {
@@ -236,8 +234,9 @@ Command ParseBdat(std::string_view text) {
 Command ParseAuth(std::string_view text) {
   constexpr size_t kMostLetters = 20;  // RFC 4422 3.1
   const std::string_view mechanism = TakeWord(&text);
-  const bool valid = !mechanism.empty() && mechanism.size() <= kMostLetters &&
-                     std::all_of(mechanism.begin(), mechanism.end(), [](char c) { return IsLetDigHyphen(c) || c == '_'; });
+  const bool valid =
+      !mechanism.empty() && mechanism.size() <= kMostLetters &&
+      std::all_of(mechanism.begin(), mechanism.end(), [](char c) { return IsLetDigHyphen(c) || c == '_'; });
   if (!valid) return Error(Kind::kBadArgument);
   AuthCommand auth{base::AsciiUpper(mechanism), std::nullopt};
   if (text.size() > limits::kAuthResponse) return Error(Kind::kAuthTooLong);
@@ -263,7 +262,8 @@ Command ParseAlone(std::string_view text) {
 }
 
 bool IsOneOf(std::string_view word, std::initializer_list<std::string_view> names) {
-  return std::any_of(names.begin(), names.end(), [&](std::string_view name) { return base::EqualsIgnoreCase(word, name); });
+  return std::any_of(names.begin(), names.end(),
+                     [&](std::string_view name) { return base::EqualsIgnoreCase(word, name); });
 }
 
 Verb ToVerb(std::string_view word) {

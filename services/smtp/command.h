@@ -1,5 +1,5 @@
-// Parses one command line into what it asks for, strictly (RFC 5321 4.1 and the extensions). It knows no session: whether
-// a command may come now, and whether policy allows it, is the session's to say.
+// Parses one command line into what it asks for, strictly (RFC 5321 4.1 and the extensions). It knows no session:
+// whether a command may come now, and whether policy allows it, is the session's to say.
 //
 // Views in a command point into the line, and hold as long as it; what outlives it (paths, parameters) is owned.
 #pragma once
@@ -35,8 +35,8 @@ enum class DsnReturn : uint8_t { kUnset, kFull, kHeaders };
 // AUTH= (RFC 4954 5) is checked and dropped: nobody's word is taken for it, it stands for AUTH=<>.
 struct MailCommand {
   ReversePath path;
-  std::optional<uint64_t> size;   // octets; more than 64 bits hold: the greatest number
-  std::optional<BodyType> body;   // nothing: no BODY=
+  std::optional<uint64_t> size;  // octets; more than 64 bits hold: the greatest number
+  std::optional<BodyType> body;  // nothing: no BODY=
   bool smtputf8 = false;
   DsnReturn dsn_return = DsnReturn::kUnset;
   std::optional<std::string> envelope_id;  // decoded, printable ASCII
@@ -73,24 +73,24 @@ struct UnknownCommand {};
 // A known verb with something wrong behind it. replies::ForError() has the reply for each.
 struct CommandError {
   enum class Kind : uint8_t {
-    kBadArgument,       // 501 5.5.4
-    kUnknownParameter,  // 555 5.5.4: of MAIL or RCPT, or of an extension that is not offered
-    kNoBrackets,        // 501 5.5.4
-    kBadSender,         // 501 5.1.7
-    kBadRecipient,      // 501 5.1.3
-    kSenderNotAscii,    // 550 5.6.7
-    kRecipientNotAscii, // 553 5.6.7
-    kBodyType,          // 554 5.6.3: BODY= of an extension that is not offered
-    kAuthTooLong,       // 500 5.5.6
-    kBadChunkSize,      // 501 5.5.4, then close: where the next command begins cannot be known
-    kBadChunk,          // 501 5.5.4; `chunk_size` octets follow all the same
+    kBadArgument,        // 501 5.5.4
+    kUnknownParameter,   // 555 5.5.4: of MAIL or RCPT, or of an extension that is not offered
+    kNoBrackets,         // 501 5.5.4
+    kBadSender,          // 501 5.1.7
+    kBadRecipient,       // 501 5.1.3
+    kSenderNotAscii,     // 550 5.6.7
+    kRecipientNotAscii,  // 553 5.6.7
+    kBodyType,           // 554 5.6.3: BODY= of an extension that is not offered
+    kAuthTooLong,        // 500 5.5.6
+    kBadChunkSize,       // 501 5.5.4, then close: where the next command begins cannot be known
+    kBadChunk,           // 501 5.5.4; `chunk_size` octets follow all the same
   };
   Kind kind = Kind::kBadArgument;
   uint64_t chunk_size = 0;
 };
 
-using Command = std::variant<EhloCommand, HeloCommand, StartTlsCommand, AuthCommand, MailCommand, RcptCommand, DataCommand,
-                             BdatCommand, RsetCommand, NoopCommand, VrfyCommand, HelpCommand, QuitCommand,
+using Command = std::variant<EhloCommand, HeloCommand, StartTlsCommand, AuthCommand, MailCommand, RcptCommand,
+                             DataCommand, BdatCommand, RsetCommand, NoopCommand, VrfyCommand, HelpCommand, QuitCommand,
                              NotImplementedCommand, HttpCommand, UnknownCommand, CommandError>;
 
 struct ParsedCommand {

@@ -11,7 +11,8 @@ namespace {
 using Kind = CommandError::Kind;
 
 constexpr OfferedParameters kPlain{.size = true, .eight_bit_mime = true};
-constexpr OfferedParameters kAll{.size = true, .eight_bit_mime = true, .binary_mime = true, .smtputf8 = true, .dsn = true};
+constexpr OfferedParameters kAll{
+    .size = true, .eight_bit_mime = true, .binary_mime = true, .smtputf8 = true, .dsn = true};
 
 template <typename T>
 T Get(std::string_view line, const OfferedParameters& offered = kPlain) {
@@ -37,7 +38,8 @@ TEST(Command, VerbsInAnyCaseWithTrailingBlanks) {
 }
 
 TEST(Command, ArgumentsWhereNoneMayBe) {
-  for (const char* line : {"RSET x", "QUIT x", "DATA x", "STARTTLS x"}) EXPECT_EQ(ErrorOf(line), Kind::kBadArgument) << line;
+  for (const char* line : {"RSET x", "QUIT x", "DATA x", "STARTTLS x"})
+    EXPECT_EQ(ErrorOf(line), Kind::kBadArgument) << line;
   Get<NoopCommand>("NOOP any thing");
   Get<HelpCommand>("HELP me");
   Get<VrfyCommand>("VRFY us\xc3\xa9r");
@@ -58,13 +60,16 @@ TEST(Command, Hello) {
 
 TEST(Command, UnknownVerbsAndOnesThatAreOff) {
   for (const char* line : {"", " NOOP", "XYZZY", "MAILFROM:<a@b>", "\xc3\xa9", "%s%n"}) Get<UnknownCommand>(line);
-  for (const char* line : {"EXPN x", "XCLIENT ADDR=127.0.0.1 LOGIN=admin", "XFORWARD NAME=x", "ETRN x", "turn", "SEND FROM:<a@b>"}) {
+  for (const char* line :
+       {"EXPN x", "XCLIENT ADDR=127.0.0.1 LOGIN=admin", "XFORWARD NAME=x", "ETRN x", "turn", "SEND FROM:<a@b>"}) {
     Get<NotImplementedCommand>(line);
   }
 }
 
 TEST(Command, HttpIsRecognised) {
-  for (const char* line : {"GET / HTTP/1.1", "POST / HTTP/1.1", "CONNECT a:25 HTTP/1.1", "PUT /", "HEAD /", "OPTIONS *"}) Get<HttpCommand>(line);
+  for (const char* line :
+       {"GET / HTTP/1.1", "POST / HTTP/1.1", "CONNECT a:25 HTTP/1.1", "PUT /", "HEAD /", "OPTIONS *"})
+    Get<HttpCommand>(line);
 }
 
 TEST(Command, Mail) {
@@ -78,8 +83,9 @@ TEST(Command, Mail) {
 }
 
 TEST(Command, MailThatIsWrong) {
-  for (const char* line : {"MAIL", "MAIL ", "MAIL FROM", "MAIL FROM:", "MAIL TO:<a@b>", "MAIL  FROM:<a@b>", "MAIL FROM:<a@b>SIZE=1",
-                           "MAIL FROM:<a@b> =", "MAIL FROM:<a@b> SIZE==1", "MAIL FROM:<a@b> SI_ZE=1", "MAIL FROM:<a@b> X=\xc3\xa9"}) {
+  for (const char* line :
+       {"MAIL", "MAIL ", "MAIL FROM", "MAIL FROM:", "MAIL TO:<a@b>", "MAIL  FROM:<a@b>", "MAIL FROM:<a@b>SIZE=1",
+        "MAIL FROM:<a@b> =", "MAIL FROM:<a@b> SIZE==1", "MAIL FROM:<a@b> SI_ZE=1", "MAIL FROM:<a@b> X=\xc3\xa9"}) {
     EXPECT_EQ(ErrorOf(line), Kind::kBadArgument) << line;
   }
   EXPECT_EQ(ErrorOf("MAIL FROM:a@b"), Kind::kNoBrackets);
@@ -111,15 +117,16 @@ TEST(Command, BodyTypesThatAreNotOffered) {
 }
 
 TEST(Command, AuthParameterIsCheckedAndDropped) {
-  for (const char* value : {"<>", "<admin@y>", "e+3Dmc2@example.com"}) Get<MailCommand>(std::string("MAIL FROM:<x@y> AUTH=") + value);
+  for (const char* value : {"<>", "<admin@y>", "e+3Dmc2@example.com"})
+    Get<MailCommand>(std::string("MAIL FROM:<x@y> AUTH=") + value);
   for (const char* value : {"hey+A", "he+YY", "a=b", ""}) {
     EXPECT_EQ(ErrorOf(std::string("MAIL FROM:<x@y> AUTH=") + value), Kind::kBadArgument) << value;
   }
 }
 
 TEST(Command, ParametersOfExtensionsThatAreNotOffered) {
-  for (const char* line : {"MAIL FROM:<a@b> SMTPUTF8", "MAIL FROM:<a@b> RET=FULL", "MAIL FROM:<a@b> ENVID=x", "RCPT TO:<a@b> NOTIFY=NEVER",
-                           "RCPT TO:<a@b> ORCPT=rfc822;a@b"}) {
+  for (const char* line : {"MAIL FROM:<a@b> SMTPUTF8", "MAIL FROM:<a@b> RET=FULL", "MAIL FROM:<a@b> ENVID=x",
+                           "RCPT TO:<a@b> NOTIFY=NEVER", "RCPT TO:<a@b> ORCPT=rfc822;a@b"}) {
     EXPECT_EQ(ErrorOf(line), Kind::kUnknownParameter) << line;
   }
 }
@@ -147,8 +154,9 @@ TEST(Command, DsnParameters) {
        {std::string("RCPT TO:<a@b> ORCPT=rfc822;a+0D+0ARCPT+20TO"), std::string("MAIL FROM:<a@b> ENVID=+00"),
         std::string("RCPT TO:<a@b> NOTIFY=NEVER,SUCCESS"), std::string("RCPT TO:<a@b> NOTIFY=SUCCESS,SUCCESS"),
         std::string("RCPT TO:<a@b> NOTIFY=SUCCESS NOTIFY=DELAY"), std::string("RCPT TO:<a@b> NOTIFY="),
-        std::string("RCPT TO:<a@b> NOTIFY=,"), std::string("RCPT TO:<a@b> ORCPT=rfc822"), std::string("RCPT TO:<a@b> ORCPT=;a"),
-        std::string("RCPT TO:<a@b> ORCPT=rfc822;"), std::string("MAIL FROM:<a@b> RET=BOTH"), std::string("MAIL FROM:<a@b> ENVID"),
+        std::string("RCPT TO:<a@b> NOTIFY=,"), std::string("RCPT TO:<a@b> ORCPT=rfc822"),
+        std::string("RCPT TO:<a@b> ORCPT=;a"), std::string("RCPT TO:<a@b> ORCPT=rfc822;"),
+        std::string("MAIL FROM:<a@b> RET=BOTH"), std::string("MAIL FROM:<a@b> ENVID"),
         "MAIL FROM:<a@b> ENVID=" + std::string(101, 'x'), "RCPT TO:<a@b> ORCPT=rfc822;" + std::string(494, 'x')}) {
     EXPECT_EQ(ErrorOf(line, kAll), Kind::kBadArgument) << line;
   }
@@ -193,7 +201,8 @@ TEST(Command, Bdat) {
   EXPECT_FALSE(Get<BdatCommand>("BDAT 86").last);
   EXPECT_TRUE(Get<BdatCommand>("bdat 0 last").last);
   EXPECT_EQ(Get<BdatCommand>("BDAT 18446744073709551615").size, UINT64_MAX);
-  for (const char* line : {"BDAT", "BDAT -1", "BDAT 18446744073709551616", "BDAT 0x10", "BDAT LAST", "BDAT +5", "BDAT  5"}) {
+  for (const char* line :
+       {"BDAT", "BDAT -1", "BDAT 18446744073709551616", "BDAT 0x10", "BDAT LAST", "BDAT +5", "BDAT  5"}) {
     EXPECT_EQ(ErrorOf(line), Kind::kBadChunkSize) << line;
   }
   for (const char* line : {"BDAT 10 FIRST", "BDAT 10 LAST x", "BDAT 10  LAST"}) {

@@ -1,8 +1,8 @@
-// The octets after 354 (RFC 5321 4.1.1.4, 4.5.2): finds the one real end of data, CR LF . CR LF, judges what comes before
-// it, and hands it on as it is: still dot-stuffed, as views into the input, without a copy.
+// The octets after 354 (RFC 5321 4.1.1.4, 4.5.2): finds the one real end of data, CR LF . CR LF, judges what comes
+// before it, and hands it on as it is: still dot-stuffed, as views into the input, without a copy.
 //
-// The results (all octets of `body` in a row, the end, the defect, the counts) do not depend on how the octets were split
-// into calls. Pure; one message each, then Reset() or a new one.
+// The results (all octets of `body` in a row, the end, the defect, the counts) do not depend on how the octets were
+// split into calls. Pure; one message each, then Reset() or a new one.
 #pragma once
 
 #include <cstddef>
@@ -16,11 +16,11 @@ namespace gatepost::smtp {
 class DataReader {
  public:
   struct Result {
-    // How many octets of the input are done with. Up to two may be left, a CR, a '.', or '.' CR, whose meaning depends on
-    // what follows: they are to be given again, with more behind them.
+    // How many octets of the input are done with. Up to two may be left, a CR, a '.', or '.' CR, whose meaning depends
+    // on what follows: they are to be given again, with more behind them.
     size_t consumed = 0;
-    // What of them belongs to the message: verbatim, fit for an upstream's DATA. Each CR in it is followed by its LF. It
-    // stops before the first defect and is empty from there on.
+    // What of them belongs to the message: verbatim, fit for an upstream's DATA. Each CR in it is followed by its LF.
+    // It stops before the first defect and is empty from there on.
     std::string_view body;
     // The end of data has come; it ends at `consumed`. What is behind it is the client's next command.
     bool ended = false;

@@ -1,5 +1,5 @@
-// Makes a message fit for DATA (RFC 5321 4.5.2): a line that begins with '.' gets another one, and a message that does not
-// end in CR LF gets it. It judges nothing: what it is given has passed chunk_reader.h. Pure; one message each.
+// Makes a message fit for DATA (RFC 5321 4.5.2): a line that begins with '.' gets another one, and a message that does
+// not end in CR LF gets it. It judges nothing: what it is given has passed chunk_reader.h. Pure; one message each.
 #pragma once
 
 #include <string>

@@ -1,5 +1,5 @@
-// The limits of a session that are fixed in code, with their units; the design's table of limits is the source, RFC 5321
-// 4.5.3 that of most figures. What an administrator sets is in policy::Limits; this is what nobody sets.
+// The limits of a session that are fixed in code, with their units; the design's table of limits is the source, RFC
+// 5321 4.5.3 that of most figures. What an administrator sets is in policy::Limits; this is what nobody sets.
 #pragma once
 
 #include <chrono>

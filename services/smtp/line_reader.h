@@ -1,8 +1,8 @@
-// Finds the next command line, or AUTH response line, in what a client sent: RFC 5321 2.3.8, CR LF and nothing else ends
-// a line. It bounds the line, and refuses control octets; what the line means is for command.h.
+// Finds the next command line, or AUTH response line, in what a client sent: RFC 5321 2.3.8, CR LF and nothing else
+// ends a line. It bounds the line, and refuses control octets; what the line means is for command.h.
 //
-// The result does not depend on how the octets were split into reads. Once it gave kBadOctet or kFlood the session is to
-// be closed; the reader is not to be asked again.
+// The result does not depend on how the octets were split into reads. Once it gave kBadOctet or kFlood the session is
+// to be closed; the reader is not to be asked again.
 #pragma once
 
 #include <cstddef>
@@ -33,7 +33,8 @@ class LineReader {
     size_t consumed = 0;    // with CR LF
   };
 
-  // `expect` must stay the same until a line is complete. Too long lines are consumed here, complete ones by the caller.
+  // `expect` must stay the same until a line is complete. Too long lines are consumed here, complete ones by the
+  // caller.
   Result Next(InputBuffer& input, Expect expect = Expect::kCommand);
 
   // Some octets of an unfinished line have been seen (for the deadline of a command line).

@@ -57,18 +57,17 @@ std::vector<std::string> ReadAll(std::string_view octets, size_t step, Expect ex
   }
 }
 
-void ExpectAlways(const std::string& octets, const std::vector<std::string>& expected, Expect expect = Expect::kCommand) {
-  for (size_t step : {size_t{1}, size_t{2}, size_t{3}, size_t{1000}, size_t{2047}, size_t{2048}, size_t{2049},
-                      octets.size() + 1}) {
+void ExpectAlways(const std::string& octets, const std::vector<std::string>& expected,
+                  Expect expect = Expect::kCommand) {
+  for (size_t step :
+       {size_t{1}, size_t{2}, size_t{3}, size_t{1000}, size_t{2047}, size_t{2048}, size_t{2049}, octets.size() + 1}) {
     EXPECT_EQ(ReadAll(octets, step, expect), expected) << octets.size() << " octets in pieces of " << step;
   }
 }
 
 std::string Line(size_t size_with_crlf) { return std::string(size_with_crlf - 2, 'x') + "\r\n"; }
 
-TEST(LineReader, SplitsAtCrLfOnly) {
-  ExpectAlways("EHLO a\r\n\r\nNOOP\r\nQUI", {"EHLO a", "", "NOOP"});
-}
+TEST(LineReader, SplitsAtCrLfOnly) { ExpectAlways("EHLO a\r\n\r\nNOOP\r\nQUI", {"EHLO a", "", "NOOP"}); }
 
 TEST(LineReader, RefusesBareCrAndLf) {
   ExpectAlways("EHLO x\n", {"<bad octet>"});

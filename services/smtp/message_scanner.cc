@@ -22,7 +22,8 @@ uint64_t Matches(const __m128i (&block)[4], char octet) {
   const __m128i wanted = _mm_set1_epi8(octet);
   uint64_t mask = 0;
   for (int i = 0; i < 4; ++i) {
-    mask |= static_cast<uint64_t>(static_cast<uint32_t>(_mm_movemask_epi8(_mm_cmpeq_epi8(block[i], wanted)))) << (16 * i);
+    mask |= static_cast<uint64_t>(static_cast<uint32_t>(_mm_movemask_epi8(_mm_cmpeq_epi8(block[i], wanted))))
+            << (16 * i);
   }
   return mask;
 }

@@ -46,9 +46,9 @@ class HeaderScanner {
 // Index of the first octet in `octets` that is NUL, CR or LF; octets.size() if there is none.
 size_t FindLineOctet(std::string_view octets);
 
-// Length of a prefix of `octets` in which all is plain: no NUL, each CR before LF and each LF behind CR, no CR at its end,
-// and, when `dots` is set, no line that begins with '.'. `line_start`: the octets before ended in CR LF, or there were
-// none. It looks at whole blocks of 64 octets only, and stops at the first that is not plain.
+// Length of a prefix of `octets` in which all is plain: no NUL, each CR before LF and each LF behind CR, no CR at its
+// end, and, when `dots` is set, no line that begins with '.'. `line_start`: the octets before ended in CR LF, or there
+// were none. It looks at whole blocks of 64 octets only, and stops at the first that is not plain.
 size_t SkipPlain(std::string_view octets, bool line_start, bool dots);
 inline constexpr size_t kPlainBlock = 64;
 

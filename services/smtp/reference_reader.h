@@ -1,5 +1,5 @@
-// What data_reader.h is measured against: the end of data and the defects of a message, found the slow and obvious way, on
-// the whole of it at once. For tests only.
+// What data_reader.h is measured against: the end of data and the defects of a message, found the slow and obvious way,
+// on the whole of it at once. For tests only.
 #pragma once
 
 #include <algorithm>
@@ -15,9 +15,9 @@ namespace gatepost::smtp {
 
 struct ReferenceMessage {
   bool ended = false;
-  size_t consumed = 0;   // with the end of data; everything, when there is none
-  std::string raw;       // up to the defect, still stuffed
-  std::string unstuffed; // all of it, beyond the defect too
+  size_t consumed = 0;    // with the end of data; everything, when there is none
+  std::string raw;        // up to the defect, still stuffed
+  std::string unstuffed;  // all of it, beyond the defect too
   BodyDefect defect = BodyDefect::kNone;
   int received_fields = 0;  // only meaningful without a defect
 };
@@ -72,9 +72,9 @@ inline ReferenceMessage ReadByReference(std::string_view octets, bool stuffed) {
 // The vectors of SMTP smuggling: what servers have taken for an end of data.
 inline const std::vector<std::string>& SmugglingVectors() {
   using namespace std::string_literals;
-  static const std::vector<std::string> vectors = {
-      "\n.\n"s,       "\n.\r\n"s,        "\r\n.\n"s,        "\r.\r"s,         "\r.\n"s,           "\n.\r"s,        "\r.\r\n"s,
-      "\r\n.\rx"s,    "\r\n\0.\r\n"s,    "\r\n.\0\r\n"s,    "\r\n.\r\r\n"s,   "\r\r\n.\r\r\n"s};
+  static const std::vector<std::string> vectors = {"\n.\n"s,       "\n.\r\n"s,     "\r\n.\n"s,     "\r.\r"s,
+                                                   "\r.\n"s,       "\n.\r"s,       "\r.\r\n"s,     "\r\n.\rx"s,
+                                                   "\r\n\0.\r\n"s, "\r\n.\0\r\n"s, "\r\n.\r\r\n"s, "\r\r\n.\r\r\n"s};
   return vectors;
 }
 

@@ -103,7 +103,9 @@ Reply MayNotSubmit(std::string_view login) { return {550, "5.7.1", StrCat(login,
 Reply MayNotSendAs(std::string_view login, std::string_view address) {
   return {550, "5.7.1", StrCat(login, " may not send as ", address)};
 }
-Reply ListedBy(std::string_view ip, std::string_view zone) { return {550, "5.7.1", StrCat(ip, " is listed by ", zone)}; }
+Reply ListedBy(std::string_view ip, std::string_view zone) {
+  return {550, "5.7.1", StrCat(ip, " is listed by ", zone)};
+}
 Reply NullSenderOneRecipient() { return {550, "5.5.3", "Only one recipient for the null sender"}; }
 Reply TooManyRecipients() { return {452, "4.5.3", "Too many recipients"}; }
 Reply OtherNextHop() { return {452, "4.5.3", "Recipient needs a transaction of its own"}; }
@@ -180,9 +182,7 @@ Reply TooManyIdleCommands(std::string_view fqdn) {
 Reply TooManyRefusedRecipients(std::string_view fqdn) { return Goodbye("4.7.0", fqdn, "Too many refused recipients"); }
 Reply TooManyMessages(std::string_view fqdn) { return Goodbye("4.7.0", fqdn, "Too many messages in a session"); }
 Reply TooManyChunks(std::string_view fqdn) { return Goodbye("4.7.0", fqdn, "Too many chunks in a message"); }
-Reply TooManyAuthFailures(std::string_view fqdn) {
-  return Goodbye("4.7.0", fqdn, "Too many failed authentications");
-}
+Reply TooManyAuthFailures(std::string_view fqdn) { return Goodbye("4.7.0", fqdn, "Too many failed authentications"); }
 Reply SessionTooBig(std::string_view fqdn) { return Goodbye("4.7.0", fqdn, "Session brought too many octets"); }
 
 }  // namespace gatepost::smtp::replies

@@ -1,5 +1,5 @@
-// Every reply that we can say, once. Builders only: which one is due is decided elsewhere. Values that come from a client
-// (addresses, logins) go in as they are: Reply::AppendTo() sees to it that they cannot end the line.
+// Every reply that we can say, once. Builders only: which one is due is decided elsewhere. Values that come from a
+// client (addresses, logins) go in as they are: Reply::AppendTo() sees to it that they cannot end the line.
 //
 // `fqdn` is the virtual server's host name. The texts are a contract: clients and administrators match them.
 #pragma once

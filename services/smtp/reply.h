@@ -13,9 +13,9 @@ struct Reply {
   Reply(int reply_code, std::string_view enhanced_code, std::string reply_text)
       : code(reply_code), enhanced(enhanced_code), text(std::move(reply_text)) {}
 
-  int code = 0;          // 200 to 599
-  std::string enhanced;  // "5.7.1"; empty where protocol has none: greetings, EHLO, HELO, 334, 354
-  std::string text;      // the first line's
+  int code = 0;                   // 200 to 599
+  std::string enhanced;           // "5.7.1"; empty where protocol has none: greetings, EHLO, HELO, 334, 354
+  std::string text;               // the first line's
   std::vector<std::string> more;  // further lines (EHLO)
 
   int reply_class() const { return code / 100; }

@@ -1,5 +1,6 @@
-// Parses one reply of a next hop (RFC 5321 4.2) from untrusted octets: bounded by 4 KiB and 50 lines, strict in its form.
-// A pure function of what has come so far; an incomplete reply never gives a result that more octets would change.
+// Parses one reply of a next hop (RFC 5321 4.2) from untrusted octets: bounded by 4 KiB and 50 lines, strict in its
+// form. A pure function of what has come so far; an incomplete reply never gives a result that more octets would
+// change.
 #pragma once
 
 #include <cstddef>

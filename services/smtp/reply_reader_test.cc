@@ -60,8 +60,8 @@ TEST(ReplyReader, ACodeAloneIsAReply) {
 TEST(ReplyReader, RefusesWhatIsNoReply) {
   for (const char* octets :
        {"x", "150 a\r\n", "650 a\r\n", "260 a\r\n", "25x a\r\n", "25\r\n", "\r\n", "250a\r\n", "250\ta\r\n", "250 a\n",
-        "250 a\rb\r\n", "250 a\x01\r\n", "250 a\x7f\r\n", "250-a\r\n251 b\r\n", "250-a\r\n550 b\r\n", "250-a\r\n\r\n", " 250 a\r\n",
-        "250-a\r\n 250 b\r\n", "HTTP/1.1 200 OK\r\n"}) {
+        "250 a\rb\r\n", "250 a\x01\r\n", "250 a\x7f\r\n", "250-a\r\n251 b\r\n", "250-a\r\n550 b\r\n", "250-a\r\n\r\n",
+        " 250 a\r\n", "250-a\r\n 250 b\r\n", "HTTP/1.1 200 OK\r\n"}) {
     EXPECT_EQ(StatusOf(octets), Status::kMalformed) << octets;
   }
   EXPECT_EQ(StatusOf(std::string("250 a\0b\r\n", 9)), Status::kMalformed);

@@ -58,7 +58,8 @@ Reply ReplyToClient(const UpstreamOutcome& outcome, policy::Dialect dialect) {
       if (IsOurFault(reply.code)) return replies::UpstreamMisconfigured();
       const std::string enhanced = reply.enhanced();
       return replies::UpstreamRefused(reply.code == 421 ? 451 : reply.code,
-                                      enhanced.empty() ? base::StrCat(reply.reply_class(), ".0.0") : enhanced, reply.text());
+                                      enhanced.empty() ? base::StrCat(reply.reply_class(), ".0.0") : enhanced,
+                                      reply.text());
     }
     case Kind::kRefusedUs:
       return replies::UpstreamMisconfigured();

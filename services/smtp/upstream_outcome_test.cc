@@ -54,8 +54,8 @@ TEST(UpstreamOutcome, OurFaultsAreNotTheClients) {
   for (int code = 400; code < 560; ++code) {
     if (code % 100 >= 60) continue;  // no reply code
     const UpstreamOutcome outcome = UpstreamOutcome::Refused(Said(std::to_string(code) + " x"));
-    const bool ours = code == 500 || code == 501 || code == 502 || code == 503 || code == 504 || code == 530 || code == 534 ||
-                      code == 535 || code == 538 || code == 555;
+    const bool ours = code == 500 || code == 501 || code == 502 || code == 503 || code == 504 || code == 530 ||
+                      code == 534 || code == 535 || code == 538 || code == 555;
     EXPECT_EQ(outcome.misconfigured(), ours) << code;
     EXPECT_EQ(Told(outcome) == "451 4.3.5 Next hop misconfigured", ours) << code;
     EXPECT_EQ(outcome.connection_lost(), code == 421) << code;
@@ -63,7 +63,9 @@ TEST(UpstreamOutcome, OurFaultsAreNotTheClients) {
 }
 
 TEST(UpstreamOutcome, FailuresOfTheConnection) {
-  const auto codes = [](Kind kind, policy::Dialect dialect) { return Told(UpstreamOutcome::Failed(kind), dialect).substr(0, 9); };
+  const auto codes = [](Kind kind, policy::Dialect dialect) {
+    return Told(UpstreamOutcome::Failed(kind), dialect).substr(0, 9);
+  };
   const struct {
     Kind kind;
     const char* rfc;

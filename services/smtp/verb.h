@@ -7,7 +7,19 @@
 namespace gatepost::smtp {
 
 enum class Verb : uint8_t {
-  kEhlo, kHelo, kStartTls, kAuth, kMail, kRcpt, kData, kBdat, kRset, kNoop, kVrfy, kHelp, kQuit,
+  kEhlo,
+  kHelo,
+  kStartTls,
+  kAuth,
+  kMail,
+  kRcpt,
+  kData,
+  kBdat,
+  kRset,
+  kNoop,
+  kVrfy,
+  kHelp,
+  kQuit,
   kOther,  // unknown, not implemented, or not a command at all
 };
 

@@ -1,5 +1,5 @@
-// Paths, domains, literals, xtext: what is accepted has a canonical form that holds no control octet, parses to an equal
-// value, and is its own canonical form.
+// Paths, domains, literals, xtext: what is accepted has a canonical form that holds no control octet, parses to an
+// equal value, and is its own canonical form.
 #include <algorithm>
 #include <string>
 
@@ -17,7 +17,8 @@ bool IsClean(std::string_view text, bool utf8) {
 }
 
 template <typename Path>
-void CheckPath(const PathResult<Path>& result, PathResult<Path> (*parse)(std::string_view, bool), std::string_view text, bool utf8) {
+void CheckPath(const PathResult<Path>& result, PathResult<Path> (*parse)(std::string_view, bool), std::string_view text,
+               bool utf8) {
   GATEPOST_CHECK(result.consumed <= text.size());
   if (!result.path) return;
   GATEPOST_CHECK(result.consumed > 0 && text[result.consumed - 1] == '>');

@@ -1,5 +1,6 @@
-// A next hop that says anything at any time. Whatever it says, we send only whole commands of ours, in an order that makes
-// sense; nothing follows the end of the conversation; a dot goes out only after 354 and never after an early answer.
+// A next hop that says anything at any time. Whatever it says, we send only whole commands of ours, in an order that
+// makes sense; nothing follows the end of the conversation; a dot goes out only after 354 and never after an early
+// answer.
 //
 // The input: octets of the next hop, cut at each 0xff into what one read brings; an octet 0xfe alone is a time-out, an
 // empty piece the end of the connection. The first octet chooses the operations.
@@ -24,7 +25,8 @@ class Fuzzer {
 
   void Run(uint8_t choices) {
     Perform(session_.Connect());
-    for (int round = 0; round < 8 && session_.usable(); ++round, choices = static_cast<uint8_t>(choices << 1 | choices >> 7)) {
+    for (int round = 0; round < 8 && session_.usable();
+         ++round, choices = static_cast<uint8_t>(choices << 1 | choices >> 7)) {
       MailCommand mail;
       mail.path = *ParseReversePath("<\"a b\"@x.example>").path;
       mail.size = 7;

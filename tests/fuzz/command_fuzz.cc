@@ -1,5 +1,5 @@
-// Octets -> lines -> commands. The lines do not depend on how the octets are split; a line holds no control octet; what an
-// accepted command would send on is one line without control octets.
+// Octets -> lines -> commands. The lines do not depend on how the octets are split; a line holds no control octet; what
+// an accepted command would send on is one line without control octets.
 #include <algorithm>
 #include <cstring>
 #include <string>
@@ -40,7 +40,8 @@ std::vector<Item> Lines(std::string_view octets, size_t step, LineReader::Expect
 }
 
 bool HasControl(std::string_view text) {
-  return std::any_of(text.begin(), text.end(), [](char c) { return static_cast<unsigned char>(c) < 0x20 || c == 0x7f; });
+  return std::any_of(text.begin(), text.end(),
+                     [](char c) { return static_cast<unsigned char>(c) < 0x20 || c == 0x7f; });
 }
 
 void CheckCommand(const std::string& line, const OfferedParameters& offered) {

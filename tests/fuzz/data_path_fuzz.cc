@@ -1,5 +1,6 @@
-// Message data, by DATA and by BDAT: the readers find what an obvious reference finds, however the octets are split; what is
-// passed on has every CR before an LF and every LF behind a CR, no end of data, and unstuffs to what the client sent.
+// Message data, by DATA and by BDAT: the readers find what an obvious reference finds, however the octets are split;
+// what is passed on has every CR before an LF and every LF behind a CR, no end of data, and unstuffs to what the client
+// sent.
 #include <algorithm>
 #include <string>
 

@@ -1,5 +1,5 @@
-// A next hop's reply: bounded, the same however much of it is shown at once, and what a client is told of it is one line of
-// at most 512 octets of printable ASCII with a code of ours.
+// A next hop's reply: bounded, the same however much of it is shown at once, and what a client is told of it is one
+// line of at most 512 octets of printable ASCII with a code of ours.
 #include <algorithm>
 #include <string>
 
@@ -36,7 +36,8 @@ extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, size_t size) {
     if (partial.status == Status::kReply) GATEPOST_CHECK(part == reply);
   }
   if (result.status != Status::kReply) return 0;
-  GATEPOST_CHECK(result.consumed <= 4096 && result.consumed <= size && !reply.lines.empty() && reply.lines.size() <= 50);
+  GATEPOST_CHECK(result.consumed <= 4096 && result.consumed <= size && !reply.lines.empty() &&
+                 reply.lines.size() <= 50);
   GATEPOST_CHECK(reply.code >= 200 && reply.code < 600 && reply.text().size() <= 400);
   Capabilities::FromEhlo(reply.lines);
   for (const auto dialect : {gatepost::policy::Dialect::kRfc, gatepost::policy::Dialect::kExchange}) {
