@@ -261,7 +261,7 @@ std::optional<Action> MessageBody::EndChunk() {
 std::optional<Action> MessageBody::Answer(const Reply& reply, bool in_doubt) {
   ForgetPending();
   const MessageIntake& intake = message_->intake;
-  bool session_full = intake.too_big() && intake.session_binds();
+  bool session_full = intake.session_full();
   context_.session_octets += intake.octets();
   if (message_->wanted) {
     ++context_.messages;
@@ -286,6 +286,7 @@ std::optional<Action> MessageBody::Reset() {
 }
 
 void MessageBody::GiveUp() {
+  if (message_) context_.session_octets += message_->intake.octets();
   if (message_ && message_->wanted) Report(MessageResult());
   ForgetPending();
   message_.reset();

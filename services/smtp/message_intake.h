@@ -50,8 +50,8 @@ class MessageIntake {
 
   uint64_t octets() const { return octets_; }
   bool too_big() const { return announced_too_big_ || octets_ > limit_; }
-  // It is the session's limit that binds: after the answer the session ends.
-  bool session_binds() const { return session_binds_; }
+  // It is the session that is full: after the answer it ends.
+  bool session_full() const { return !refusal_ && too_big() && session_binds_; }
   // Reading and throwing away has gone on, or would go on, for too long: answer and close.
   bool beyond_bound() const { return announced_beyond_bound_ || octets_ > bound_; }
   bool too_many_hops() const { return hops_ > hop_limit_; }

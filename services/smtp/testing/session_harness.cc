@@ -266,7 +266,11 @@ Event SessionHarness::Answer(const FinishData& finish) {
   BodyPieces(finish.pieces, true);
   if (sender_.starts_with("dot550@")) return Refuse(550);
   if (sender_.starts_with("dot451@")) return Refuse(451);
-  if (sender_.starts_with("doubt@") || sender_.starts_with("bodylost@")) {
+  if (sender_.starts_with("bodylost@")) {
+    Drop();
+    return Fail(UpstreamOutcome::Kind::kLost);
+  }
+  if (sender_.starts_with("doubt@")) {
     Drop();
     return Fail(UpstreamOutcome::Kind::kInDoubt);
   }
