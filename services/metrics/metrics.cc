@@ -1,111 +1,160 @@
 #include "services/metrics/metrics.h"
 
-#include <absl/base/thread_annotations.h>
-#include <absl/synchronization/mutex.h>
-#include <prometheus/exposer.h>
+#include <prometheus/collectable.h>
+#include <prometheus/counter.h>
+#include <prometheus/gauge.h>
+#include <prometheus/histogram.h>
+#include <prometheus/registry.h>
+#include <prometheus/text_serializer.h>
+#include <sys/resource.h>
+#include <unistd.h>
 
-#include <exception>
-#include <utility>
+#include <chrono>
+#include <cstdio>
+#include <filesystem>
+#include <mutex>
 
-#include "services/base/strings.h"
+
+#ifndef GATEPOST_VERSION
+#define GATEPOST_VERSION "0.1.0"
+#endif
 
 namespace gatepost::metrics {
 namespace {
 
-using prometheus::MetricFamily;
+prometheus::Labels ToPrometheus(const Labels& labels) {
+  prometheus::Labels out;
+  for (const Label& label : labels) out.emplace(label.name, label.value);
+  return out;
+}
 
-// Gauges that are computed when they are asked for.
-class Callbacks final : public prometheus::Collectable {
- public:
-  void Add(const std::string& name, const std::string& help, const Labels& labels, std::function<double()> value) {
-    absl::MutexLock lock(&mutex_);
-    Family& family = families_[name];
-    family.help = help;
-    family.members.emplace_back(labels, std::move(value));
+double OpenFiles() {
+  std::error_code error;
+  double count = 0;
+  for (std::filesystem::directory_iterator entry("/proc/self/fd", error), end; !error && entry != end; entry.increment(error)) ++count;
+  return count;
+}
+
+double ResidentBytes() {
+  long pages = 0, resident = 0;
+  if (std::FILE* file = std::fopen("/proc/self/statm", "re")) {
+    if (std::fscanf(file, "%ld %ld", &pages, &resident) != 2) resident = 0;
+    std::fclose(file);
   }
+  return static_cast<double>(resident) * static_cast<double>(sysconf(_SC_PAGESIZE));
+}
 
-  std::vector<MetricFamily> Collect() const override {
-    absl::MutexLock lock(&mutex_);
-    std::vector<MetricFamily> collected;
-    for (const auto& [name, family] : families_) {
-      MetricFamily out;
-      out.name = name;
-      out.help = family.help;
-      out.type = prometheus::MetricType::Gauge;
-      for (const auto& [labels, value] : family.members) {
-        prometheus::ClientMetric metric;
-        for (const auto& [label, text] : labels) metric.label.push_back({label, text});
-        metric.gauge.value = value();
-        out.metric.push_back(std::move(metric));
-      }
-      collected.push_back(std::move(out));
-    }
-    return collected;
-  }
+double CpuSeconds() {
+  rusage usage = {};
+  getrusage(RUSAGE_SELF, &usage);
+  const auto seconds = [](const timeval& t) { return static_cast<double>(t.tv_sec) + static_cast<double>(t.tv_usec) / 1e6; };
+  return seconds(usage.ru_utime) + seconds(usage.ru_stime);
+}
 
- private:
-  struct Family {
-    std::string help;
-    std::vector<std::pair<Labels, std::function<double()>>> members;
-  };
-  mutable absl::Mutex mutex_;
-  std::map<std::string, Family> families_ ABSL_GUARDED_BY(mutex_);
-};
+double NowSeconds() {
+  return std::chrono::duration<double>(std::chrono::system_clock::now().time_since_epoch()).count();
+}
 
 }  // namespace
 
-std::vector<double> DurationBuckets() {
-  return {0.001, 0.002, 0.005, 0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 1, 2, 5, 10, 20, 50, 100};
+void Counter::Increment(double by) const {
+  if (counter_ != nullptr) counter_->Increment(by);
+}
+double Counter::Value() const { return counter_ == nullptr ? 0 : counter_->Value(); }
+void Gauge::Set(double value) const {
+  if (gauge_ != nullptr) gauge_->Set(value);
+}
+void Gauge::Add(double by) const {
+  if (gauge_ != nullptr) gauge_->Increment(by);
+}
+double Gauge::Value() const { return gauge_ == nullptr ? 0 : gauge_->Value(); }
+void Histogram::Observe(double value) const {
+  if (histogram_ != nullptr) histogram_->Observe(value);
 }
 
-Registry::Registry() : registry_(std::make_shared<prometheus::Registry>()), callbacks_(std::make_shared<Callbacks>()) {}
-Registry::~Registry() = default;
-
-Counter Registry::AddCounter(const std::string& name, const std::string& help, const Labels& labels) {
-  return Counter(&prometheus::BuildCounter().Name(name).Help(help).Register(*registry_).Add(labels));
+const std::vector<double>& DurationBuckets() {
+  static const std::vector<double> kBuckets = {0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60, 300, 600};
+  return kBuckets;
 }
 
-Gauge Registry::AddGauge(const std::string& name, const std::string& help, const Labels& labels) {
-  return Gauge(&prometheus::BuildGauge().Name(name).Help(help).Register(*registry_).Add(labels));
-}
+// Values that are read when they are asked for.
+class Registry::Functions final : public prometheus::Collectable {
+ public:
+  struct Function {
+    std::string name, help;
+    bool counter;
+    std::function<double()> read;
+  };
 
-Histogram Registry::AddHistogram(const std::string& name, const std::string& help, const std::vector<double>& buckets, const Labels& labels) {
-  return Histogram(&prometheus::BuildHistogram().Name(name).Help(help).Register(*registry_).Add(labels, buckets));
-}
+  void Add(Function function) {
+    std::lock_guard lock(mutex_);
+    functions_.push_back(std::move(function));
+  }
 
-void Registry::AddCallback(const std::string& name, const std::string& help, const Labels& labels, std::function<double()> value) {
-  static_cast<Callbacks&>(*callbacks_).Add(name, help, labels, std::move(value));
-}
+  std::vector<prometheus::MetricFamily> Collect() const override {
+    std::lock_guard lock(mutex_);
+    std::vector<prometheus::MetricFamily> families;
+    for (const Function& function : functions_) {
+      prometheus::MetricFamily family;
+      family.name = function.name;
+      family.help = function.help;
+      family.type = function.counter ? prometheus::MetricType::Counter : prometheus::MetricType::Gauge;
+      prometheus::ClientMetric metric;
+      (function.counter ? metric.counter.value : metric.gauge.value) = function.read();
+      family.metric.push_back(std::move(metric));
+      families.push_back(std::move(family));
+    }
+    return families;
+  }
 
-void AddBuildInfo(Registry& registry, const std::string& program, const std::string& version) {
-  registry.AddGauge("gatepost_build_info", "1, with what runs as labels.", {{"program", program}, {"version", version}}).Set(1);
-}
-
-struct Exposer::State {
-  // Threads that serve scrapes: few, so that a hung scrape costs little.
-  explicit State(const std::string& listen) : exposer(listen, 2) {}
-  prometheus::Exposer exposer;
-  std::shared_ptr<prometheus::Registry> registry;
-  std::shared_ptr<prometheus::Collectable> callbacks;
+ private:
+  mutable std::mutex mutex_;
+  std::vector<Function> functions_;
 };
 
-Exposer::Exposer(std::unique_ptr<State> state, int port) : state_(std::move(state)), port_(port) {}
-Exposer::~Exposer() = default;
+Registry::Registry() : registry_(std::make_shared<prometheus::Registry>()), functions_(std::make_shared<Functions>()) {}
+Registry::~Registry() = default;
+std::shared_ptr<prometheus::Collectable> Registry::functions() const { return functions_; }
 
-absl::StatusOr<std::unique_ptr<Exposer>> Exposer::Start(const std::string& listen, const Registry& registry) {
-  try {
-    auto state = std::make_unique<State>(listen);
-    state->registry = registry.registry();
-    state->callbacks = registry.callbacks();
-    state->exposer.RegisterCollectable(state->registry);
-    state->exposer.RegisterCollectable(state->callbacks);
-    const std::vector<int> ports = state->exposer.GetListeningPorts();
-    const int port = ports.empty() ? 0 : ports.front();
-    return std::unique_ptr<Exposer>(new Exposer(std::move(state), port));
-  } catch (const std::exception& error) {
-    return absl::UnavailableError(base::ToAbsl(
-        base::StrCat("cannot serve metrics on ", listen, ": is the address this machine's, and the port free? (", std::string_view(error.what()), ")")));
-  }
+Counter Registry::AddCounter(std::string_view name, std::string_view help, const Labels& labels) {
+  auto& family = prometheus::BuildCounter().Name(std::string(name)).Help(std::string(help)).Register(*registry_);
+  return Counter(&family.Add(ToPrometheus(labels)));
 }
+
+Gauge Registry::AddGauge(std::string_view name, std::string_view help, const Labels& labels) {
+  auto& family = prometheus::BuildGauge().Name(std::string(name)).Help(std::string(help)).Register(*registry_);
+  return Gauge(&family.Add(ToPrometheus(labels)));
+}
+
+Histogram Registry::AddHistogram(std::string_view name, std::string_view help, const std::vector<double>& buckets, const Labels& labels) {
+  auto& family = prometheus::BuildHistogram().Name(std::string(name)).Help(std::string(help)).Register(*registry_);
+  return Histogram(&family.Add(ToPrometheus(labels), buckets));
+}
+
+void Registry::AddFunction(std::string_view name, std::string_view help, bool counter, std::function<double()> read) {
+  functions_->Add({std::string(name), std::string(help), counter, std::move(read)});
+}
+void Registry::AddGaugeFunction(std::string_view name, std::string_view help, std::function<double()> read) {
+  AddFunction(name, help, false, std::move(read));
+}
+void Registry::AddCounterFunction(std::string_view name, std::string_view help, std::function<double()> read) {
+  AddFunction(name, help, true, std::move(read));
+}
+
+void Registry::AddProcessMetrics(std::string_view program) {
+  AddGauge("gatepost_build_info", "1; the labels say what runs.", {{"program", program}, {"version", BuildVersion()}}).Set(1);
+  AddGauge("process_start_time_seconds", "When the process started, in seconds since 1970.").Set(NowSeconds());
+  AddCounterFunction("process_cpu_seconds_total", "User and system CPU time.", CpuSeconds);
+  AddGaugeFunction("process_resident_memory_bytes", "Resident memory.", ResidentBytes);
+  AddGaugeFunction("process_open_fds", "Open file descriptors.", OpenFiles);
+}
+
+std::string Registry::Text() const {
+  std::vector<prometheus::MetricFamily> families = registry_->Collect();
+  for (auto& family : functions_->Collect()) families.push_back(std::move(family));
+  return prometheus::TextSerializer().Serialize(families);
+}
+
+std::string_view BuildVersion() { return GATEPOST_VERSION; }
 
 }  // namespace gatepost::metrics

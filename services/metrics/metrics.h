@@ -1,66 +1,75 @@
-// Metrics as handles that are resolved once, over prometheus-cpp. Labels are closed sets: resolve each combination at start, never
-// from what a peer sent. Thread-safe; a handle lives as long as its Registry.
+// Metrics for Prometheus: thin handles, resolved once at start, over prometheus-cpp. This is the only room that includes it.
+//
+// A handle that was default-constructed counts nothing, so that tests need no registry. Labels are closed sets (a verb, an
+// outcome) and at most a virtual server's id: never an address, a user or a text that a peer sent.
+//
+// Handles are thread-safe, cheap to copy, take no lock, and must not outlive the registry.
 #pragma once
 
-#include <absl/status/statusor.h>
-#include <prometheus/counter.h>
-#include <prometheus/gauge.h>
-#include <prometheus/histogram.h>
-#include <prometheus/registry.h>
-
 #include <functional>
-#include <map>
+#include <initializer_list>
 #include <memory>
 #include <string>
+#include <string_view>
+#include <utility>
 #include <vector>
 
-namespace gatepost::metrics {
+namespace prometheus {
+class Counter;
+class Gauge;
+class Histogram;
+class Registry;
+class Collectable;
+}  // namespace prometheus
 
-using Labels = std::map<std::string, std::string>;
+namespace gatepost::metrics {
 
 class Counter {
  public:
   Counter() = default;
-  explicit Counter(prometheus::Counter* counter) : counter_(counter) {}
-  void Increment(double by = 1) const {
-    if (counter_ != nullptr) counter_->Increment(by);
-  }
-  double value() const { return counter_ == nullptr ? 0 : counter_->Value(); }
+  void Increment(double by = 1) const;
+  // What was counted; 0 for an empty handle. For tests.
+  double Value() const;
 
  private:
+  friend class Registry;
+  explicit Counter(prometheus::Counter* counter) : counter_(counter) {}
   prometheus::Counter* counter_ = nullptr;
 };
 
 class Gauge {
  public:
   Gauge() = default;
-  explicit Gauge(prometheus::Gauge* gauge) : gauge_(gauge) {}
-  void Set(double value) const {
-    if (gauge_ != nullptr) gauge_->Set(value);
-  }
-  void Add(double by) const {
-    if (gauge_ != nullptr) gauge_->Increment(by);
-  }
-  double value() const { return gauge_ == nullptr ? 0 : gauge_->Value(); }
+  void Set(double value) const;
+  void Add(double by) const;
+  double Value() const;
 
  private:
+  friend class Registry;
+  explicit Gauge(prometheus::Gauge* gauge) : gauge_(gauge) {}
   prometheus::Gauge* gauge_ = nullptr;
 };
 
 class Histogram {
  public:
   Histogram() = default;
-  explicit Histogram(prometheus::Histogram* histogram) : histogram_(histogram) {}
-  void Observe(double value) const {
-    if (histogram_ != nullptr) histogram_->Observe(value);
-  }
+  void Observe(double value) const;
 
  private:
+  friend class Registry;
+  explicit Histogram(prometheus::Histogram* histogram) : histogram_(histogram) {}
   prometheus::Histogram* histogram_ = nullptr;
 };
 
-// From 1 ms to 100 s, three a decade: for durations in seconds.
-std::vector<double> DurationBuckets();
+// {"outcome", "success"}
+struct Label {
+  std::string_view name;
+  std::string_view value;
+};
+using Labels = std::vector<Label>;
+
+// Upper bounds of buckets in seconds, for what takes from a millisecond to ten minutes.
+const std::vector<double>& DurationBuckets();
 
 class Registry {
  public:
@@ -69,37 +78,32 @@ class Registry {
   Registry(const Registry&) = delete;
   Registry& operator=(const Registry&) = delete;
 
-  // The same name and labels give the same handle. Names end in _total, _seconds, _bytes as Prometheus has it.
-  Counter AddCounter(const std::string& name, const std::string& help, const Labels& labels = {});
-  Gauge AddGauge(const std::string& name, const std::string& help, const Labels& labels = {});
-  Histogram AddHistogram(const std::string& name, const std::string& help, const std::vector<double>& buckets, const Labels& labels = {});
-  // A gauge whose value is asked for when it is scraped. `value` must be callable until the exposer is gone.
-  void AddCallback(const std::string& name, const std::string& help, const Labels& labels, std::function<double()> value);
+  // A name is registered once per set of label values; the same again is the same metric. Help belongs to the name. Thread-safe.
+  Counter AddCounter(std::string_view name, std::string_view help, const Labels& labels = {});
+  Gauge AddGauge(std::string_view name, std::string_view help, const Labels& labels = {});
+  Histogram AddHistogram(std::string_view name, std::string_view help, const std::vector<double>& buckets, const Labels& labels = {});
+  // Asked at each scrape, on the exposer's thread; `read` must be thread-safe and quick. Registered for good. `counter`: the value
+  // never falls.
+  void AddGaugeFunction(std::string_view name, std::string_view help, std::function<double()> read);
+  void AddCounterFunction(std::string_view name, std::string_view help, std::function<double()> read);
 
-  const std::shared_ptr<prometheus::Registry>& registry() const { return registry_; }
-  const std::shared_ptr<prometheus::Collectable>& callbacks() const { return callbacks_; }
+  // gatepost_build_info{program,version} 1, and the process's own start time, CPU, memory and open files.
+  void AddProcessMetrics(std::string_view program);
+
+  // All metrics in Prometheus's text format.
+  std::string Text() const;
 
  private:
+  friend class Exposer;
+  class Functions;
+  std::shared_ptr<prometheus::Collectable> functions() const;
+  void AddFunction(std::string_view name, std::string_view help, bool counter, std::function<double()> read);
+
   std::shared_ptr<prometheus::Registry> registry_;
-  std::shared_ptr<prometheus::Collectable> callbacks_;
+  std::shared_ptr<Functions> functions_;
 };
 
-// gatepost_build_info{program, version} 1.
-void AddBuildInfo(Registry& registry, const std::string& program, const std::string& version);
-
-// GET /metrics on a port of its own, plain HTTP.
-class Exposer {
- public:
-  // HOST:PORT; port 0: one of the kernel's choice. UNAVAILABLE: it cannot be listened on.
-  static absl::StatusOr<std::unique_ptr<Exposer>> Start(const std::string& listen, const Registry& registry);
-  ~Exposer();
-  int port() const { return port_; }
-
- private:
-  struct State;
-  explicit Exposer(std::unique_ptr<State> state, int port);
-  std::unique_ptr<State> state_;
-  int port_;
-};
+// The version that build info, logs and the watch state.
+std::string_view BuildVersion();
 
 }  // namespace gatepost::metrics

@@ -1,4 +1,5 @@
-// Opaque page tokens (AIP-158): where a list goes on, bound to what is listed. Not a secret: a forged one gets what a list would show.
+// Page tokens: where the next page begins, bound to the method and the filter that began the list. Opaque to clients; they hold
+// nothing that a client may not know, so they are not signed. Pure.
 #pragma once
 
 #include <absl/status/statusor.h>
@@ -9,11 +10,15 @@
 
 namespace gatepost::rpc {
 
-// `scope`: the collection and its filter.
-std::string MakePageToken(std::string_view scope, std::string_view last_name);
-// The last name of the page before; empty for the empty token. INVALID_ARGUMENT: not a token of this list.
-absl::StatusOr<std::string> ReadPageToken(std::string_view scope, std::string_view token);
-// 0: 50; above 1,000: 1,000. INVALID_ARGUMENT: negative.
-absl::StatusOr<int> PageSize(int32_t asked);
+inline constexpr int32_t kDefaultPageSize = 50;
+inline constexpr int32_t kMaxPageSize = 1000;
+
+// 0: 50; above 1,000: 1,000. INVALID_ARGUMENT with the violation: negative.
+absl::StatusOr<int32_t> PageSize(int32_t page_size);
+
+// `last`: the key of the last item of the page. `list`: the method and its filter.
+std::string MakePageToken(std::string_view list, std::string_view last);
+// The key behind which the page begins; empty for an empty token. INVALID_ARGUMENT with the violation: not a token of this list.
+absl::StatusOr<std::string> ReadPageToken(std::string_view list, std::string_view token);
 
 }  // namespace gatepost::rpc

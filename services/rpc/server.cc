@@ -1,95 +1,84 @@
 #include "services/rpc/server.h"
 
+#include <grpc/grpc_security_constants.h>
 #include <grpcpp/ext/proto_server_reflection_plugin.h>
-#include <grpcpp/health_check_service_interface.h>
+#include <grpcpp/resource_quota.h>
+#include <grpcpp/security/server_credentials.h>
+#include <grpcpp/security/tls_credentials_options.h>
 
-#include <mutex>
-
+#include "services/base/status_macros.h"
 #include "services/base/strings.h"
-#include "services/rpc/limits.h"
 
 namespace gatepost::rpc {
 namespace {
 
-// gRPC decides when a server is built whether it has the health service, by a process-wide switch.
-void EnableHealth() {
-  static std::once_flag once;
-  std::call_once(once, [] { grpc::EnableDefaultHealthCheckService(true); });
+// Handlers that block, on all connections together; beyond it RESOURCE_EXHAUSTED.
+constexpr int kMaxHandlerThreads = 64;
+
+int Milliseconds(std::chrono::milliseconds duration) { return static_cast<int>(duration.count()); }
+
+void SetLimits(const char* name, grpc::ServerBuilder* builder) {
+  grpc::ResourceQuota quota(name);
+  quota.SetMaxThreads(kMaxHandlerThreads);
+  builder->SetResourceQuota(quota);
+  builder->SetMaxReceiveMessageSize(kMaxMessageBytes);
+  builder->AddChannelArgument(GRPC_ARG_MAX_METADATA_SIZE, kMaxMetadataBytes);
+  builder->AddChannelArgument(GRPC_ARG_MAX_CONCURRENT_STREAMS, kMaxConcurrentStreams);
+  builder->AddChannelArgument(GRPC_ARG_SERVER_HANDSHAKE_TIMEOUT_MS, 15'000);
+  // A port that another process has is an error, not shared.
+  builder->AddChannelArgument(GRPC_ARG_ALLOW_REUSEPORT, 0);
+  // What a peer may ask us to decompress is not bounded well.
+  builder->SetDefaultCompressionAlgorithm(GRPC_COMPRESS_NONE);
 }
 
-void Bound(grpc::ServerBuilder& builder) {
-  builder.SetMaxReceiveMessageSize(limits::kMessageOctets);
-  builder.SetMaxSendMessageSize(limits::kMessageOctets);
-  builder.AddChannelArgument(GRPC_ARG_MAX_METADATA_SIZE, limits::kMetadataOctets);
-  builder.AddChannelArgument(GRPC_ARG_MAX_CONCURRENT_STREAMS, limits::kStreamsPerConnection);
-  builder.AddChannelArgument(GRPC_ARG_MAX_CONNECTION_AGE_MS, limits::kConnectionAgeMilliseconds);
-  builder.AddChannelArgument(GRPC_ARG_MAX_CONNECTION_AGE_GRACE_MS, limits::kConnectionGraceMilliseconds);
-  builder.AddChannelArgument(GRPC_ARG_KEEPALIVE_TIME_MS, limits::kKeepaliveMilliseconds);
-  builder.AddChannelArgument(GRPC_ARG_KEEPALIVE_TIMEOUT_MS, limits::kKeepaliveTimeoutMilliseconds);
-  builder.AddChannelArgument(GRPC_ARG_KEEPALIVE_PERMIT_WITHOUT_CALLS, 1);
-  builder.AddChannelArgument(GRPC_ARG_HTTP2_MIN_RECV_PING_INTERVAL_WITHOUT_DATA_MS, limits::kPermittedPingMilliseconds);
-  builder.AddChannelArgument(GRPC_ARG_SERVER_HANDSHAKE_TIMEOUT_MS, limits::kHandshakeMilliseconds);
-  // An occupied port is an error, never shared.
-  builder.AddChannelArgument(GRPC_ARG_ALLOW_REUSEPORT, 0);
-}
-
-absl::Status CannotListen(const std::string& listen) {
-  return absl::UnavailableError(
-      base::ToAbsl(base::StrCat("cannot listen on ", listen, ": is the address this machine's, and the port free?")));
-}
-
-void SetHealth(grpc::Server& server, bool ready) {
-  grpc::HealthCheckServiceInterface* health = server.GetHealthCheckService();
-  if (health == nullptr) return;
-  health->SetServingStatus("liveness", true);
-  health->SetServingStatus("readiness", ready);
+absl::StatusOr<std::unique_ptr<grpc::Server>> Start(const std::string& listen, grpc::ServerBuilder* builder, const int* port) {
+  std::unique_ptr<grpc::Server> server = builder->BuildAndStart();
+  if (server == nullptr || *port <= 0) {
+    return absl::UnavailableError(base::StrCat("cannot listen on ", listen, ": is the address this machine's, and free?"));
+  }
+  return server;
 }
 
 }  // namespace
 
-absl::StatusOr<std::unique_ptr<Server>> Server::Start(const ServerOptions& options, const std::vector<grpc::Service*>& services) {
-  EnableHealth();
-  if (options.reflection) grpc::reflection::InitProtoReflectionServerBuilderPlugin();
-  std::unique_ptr<Server> server(new Server());
+absl::StatusOr<std::unique_ptr<grpc::Server>> StartServer(const ServerOptions& options, const std::vector<grpc::Service*>& services, int* port) {
+  GATEPOST_RETURN_IF_ERROR(ReadOwnIdentity(options.identity).status());
+  grpc::experimental::TlsServerCredentialsOptions tls(std::make_shared<grpc::experimental::FileWatcherCertificateProvider>(
+      options.identity.key, options.identity.cert, options.identity.ca, options.identity.reload_seconds));
+  tls.watch_root_certs();
+  tls.watch_identity_key_cert_pairs();
+  tls.set_cert_request_type(GRPC_SSL_REQUEST_AND_REQUIRE_CLIENT_CERTIFICATE_AND_VERIFY);
+  // gRPC verifies chain and dates; what the leaf says is judged per call, so that a refusal has a reason, and a denied identity
+  // is refused on the connections that it has.
+  tls.set_check_call_host(false);
+
+  if (options.reflection) {
+    static const bool kOnce = (grpc::reflection::InitProtoReflectionServerBuilderPlugin(), true);
+    (void)kOnce;
+  }
   grpc::ServerBuilder builder;
-  Bound(builder);
-  builder.AddListeningPort(options.listen, MakeServerCredentials(options.files), &server->port_);
+  SetLimits("api", &builder);
+  builder.AddChannelArgument(GRPC_ARG_MAX_CONNECTION_AGE_MS, Milliseconds(options.connection_age));
+  builder.AddChannelArgument(GRPC_ARG_MAX_CONNECTION_AGE_GRACE_MS, Milliseconds(options.connection_grace));
+  // Clients ping every 30 s; every 10 s is permitted. We ping too: a peer whose machine is gone holds nothing for long.
+  builder.AddChannelArgument(GRPC_ARG_KEEPALIVE_TIME_MS, 30'000);
+  builder.AddChannelArgument(GRPC_ARG_KEEPALIVE_TIMEOUT_MS, 20'000);
+  builder.AddChannelArgument(GRPC_ARG_KEEPALIVE_PERMIT_WITHOUT_CALLS, 1);
+  builder.AddChannelArgument(GRPC_ARG_HTTP2_MIN_RECV_PING_INTERVAL_WITHOUT_DATA_MS, 10'000);
+  builder.AddChannelArgument(GRPC_ARG_HTTP2_MAX_PINGS_WITHOUT_DATA, 0);
+  *port = 0;
+  builder.AddListeningPort(options.listen, grpc::experimental::TlsServerCredentials(tls), port);
   for (grpc::Service* service : services) builder.RegisterService(service);
-  server->server_ = builder.BuildAndStart();
-  if (server->server_ == nullptr || server->port_ == 0) return CannotListen(options.listen);
-  SetHealth(*server->server_, false);
-  return server;
+  return Start(options.listen, &builder, port);
 }
 
-Server::~Server() { Shutdown(std::chrono::milliseconds(0)); }
-
-void Server::SetReady(bool ready) { SetHealth(*server_, ready); }
-
-void Server::Shutdown(std::chrono::milliseconds deadline) {
-  if (server_ == nullptr) return;
-  SetHealth(*server_, false);
-  server_->Shutdown(std::chrono::system_clock::now() + deadline);
-  server_->Wait();
-  server_ = nullptr;
-}
-
-absl::StatusOr<std::unique_ptr<HealthServer>> HealthServer::Start(const std::string& listen) {
-  EnableHealth();
-  std::unique_ptr<HealthServer> server(new HealthServer());
+absl::StatusOr<std::unique_ptr<grpc::Server>> StartPlaintextServer(const std::string& listen, grpc::Service* health, int* port) {
   grpc::ServerBuilder builder;
-  Bound(builder);
-  builder.AddListeningPort(listen, grpc::InsecureServerCredentials(), &server->port_);
-  server->server_ = builder.BuildAndStart();
-  if (server->server_ == nullptr || server->port_ == 0) return CannotListen(listen);
-  SetHealth(*server->server_, false);
-  return server;
+  SetLimits("health", &builder);
+  *port = 0;
+  builder.AddListeningPort(listen, grpc::InsecureServerCredentials(), port);
+  builder.RegisterService(health);
+  return Start(listen, &builder, port);
 }
-
-HealthServer::~HealthServer() {
-  server_->Shutdown(std::chrono::system_clock::now());
-  server_->Wait();
-}
-
-void HealthServer::SetReady(bool ready) { SetHealth(*server_, ready); }
 
 }  // namespace gatepost::rpc

@@ -1,59 +1,39 @@
-// A gRPC server as every service of ours has it: mutual TLS, the limits of limits.md, grpc.health.v1 on the same port and alone on a
-// plaintext one (kubelet's probes speak no TLS).
+// A gRPC server that speaks mutual TLS alone, with the limits of the control plane (limits.md). Its credentials follow their
+// files. Who may call what is rpc/authorization's; without a certificate of our CA nobody gets through the handshake.
 #pragma once
 
 #include <absl/status/statusor.h>
-#include <grpcpp/server.h>
-#include <grpcpp/server_builder.h>
+#include <grpcpp/grpcpp.h>
 
-#include <atomic>
 #include <chrono>
 #include <memory>
 #include <string>
 #include <vector>
 
-#include "services/rpc/credentials.h"
+#include "services/rpc/identity_files.h"
 
 namespace gatepost::rpc {
 
+inline constexpr int kMaxMessageBytes = 4 << 20;
+inline constexpr int kMaxMetadataBytes = 8 << 10;
+inline constexpr int kMaxConcurrentStreams = 100;
+inline constexpr std::chrono::seconds kUnaryDeadline{10};
+
 struct ServerOptions {
-  // HOST:PORT; port 0: one of the kernel's choice.
-  std::string listen;
-  TlsFiles files;
-  // Server reflection: for development alone.
-  bool reflection = false;
+  std::string listen;  // "127.0.0.1:2060", "[::]:2060"; port 0: any.
+  IdentityFiles identity;
+  // A connection is asked to end after it, and cut off after the grace; edges renew their streams before.
+  std::chrono::milliseconds connection_age = std::chrono::minutes(10);
+  std::chrono::milliseconds connection_grace = std::chrono::minutes(10);
+  bool reflection = false;  // v1alpha, for grpcurl; any peer with a certificate may use it.
 };
 
-class Server {
- public:
-  // `services` outlive the server. UNAVAILABLE: the address cannot be listened on (named).
-  static absl::StatusOr<std::unique_ptr<Server>> Start(const ServerOptions& options, const std::vector<grpc::Service*>& services);
-  ~Server();
+// Starts serving. The services outlive the server. `*port` is the port. FAILED_PRECONDITION: the identity; UNAVAILABLE: the address
+// is taken. A port is never shared with another process.
+absl::StatusOr<std::unique_ptr<grpc::Server>> StartServer(const ServerOptions& options, const std::vector<grpc::Service*>& services,
+                                                          int* port);
 
-  int port() const { return port_; }
-  // The health services `liveness` and `readiness`; live from the start, ready when it is said.
-  void SetReady(bool ready);
-  // No new calls; those in flight are waited for, and cancelled past the deadline.
-  void Shutdown(std::chrono::milliseconds deadline);
-
- private:
-  Server() = default;
-  std::unique_ptr<grpc::Server> server_;
-  int port_ = 0;
-};
-
-// grpc.health.v1 alone, without TLS.
-class HealthServer {
- public:
-  static absl::StatusOr<std::unique_ptr<HealthServer>> Start(const std::string& listen);
-  ~HealthServer();
-  int port() const { return port_; }
-  void SetReady(bool ready);
-
- private:
-  HealthServer() = default;
-  std::unique_ptr<grpc::Server> server_;
-  int port_ = 0;
-};
+// A server without TLS for health probes: give it HealthService alone.
+absl::StatusOr<std::unique_ptr<grpc::Server>> StartPlaintextServer(const std::string& listen, grpc::Service* health, int* port);
 
 }  // namespace gatepost::rpc

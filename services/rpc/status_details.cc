@@ -1,7 +1,5 @@
 #include "services/rpc/status_details.h"
 
-#include <absl/strings/cord.h>
-
 #include "google/rpc/error_details.pb.h"
 #include "google/rpc/error_info.pb.h"
 #include "google/rpc/status.pb.h"
@@ -10,95 +8,142 @@
 namespace gatepost::rpc {
 namespace {
 
-using base::FromAbsl;
-using base::StrCat;
-using base::ToAbsl;
+// Type URLs of the details: also the keys of the payloads.
+constexpr absl::string_view kErrorInfoUrl = "type.googleapis.com/google.rpc.ErrorInfo";
+constexpr absl::string_view kBadRequestUrl = "type.googleapis.com/google.rpc.BadRequest";
+// Details travel in metadata, as base64, beside the message (again): so much of them keeps all below 8 KiB.
+constexpr size_t kMaxDetails = 4096;
+constexpr size_t kMaxMessage = 1024;
 
-constexpr char kErrorInfo[] = "type.googleapis.com/google.rpc.ErrorInfo";
-constexpr char kBadRequest[] = "type.googleapis.com/google.rpc.BadRequest";
-// gRPC's metadata are bounded at 8 KiB, and details travel there.
-constexpr size_t kMostDetailOctets = 4096;
-
-void SetReason(absl::Status* status, std::string_view reason) {
-  google::rpc::ErrorInfo info;
-  info.set_reason(std::string(reason));
-  info.set_domain("gatepost");
-  status->SetPayload(kErrorInfo, absl::Cord(info.SerializeAsString()));
+// At most so many octets, cut at the border of a character.
+std::string Cut(std::string_view text, size_t most) {
+  if (text.size() <= most) return std::string(text);
+  size_t end = most;
+  while (end > 0 && (static_cast<unsigned char>(text[end]) & 0xc0) == 0x80) --end;
+  return base::StrCat(text.substr(0, end), "...");
 }
 
-template <typename Detail>
-bool FindDetail(const grpc::Status& status, Detail* detail) {
-  google::rpc::Status all;
-  if (!all.ParseFromString(status.error_details())) return false;
-  for (const google::protobuf::Any& any : all.details()) {
-    if (any.Is<Detail>() && any.UnpackTo(detail)) return true;
+std::string_view CodeName(absl::StatusCode code) {
+  switch (code) {
+    case absl::StatusCode::kCancelled:
+      return "CANCELLED";
+    case absl::StatusCode::kInvalidArgument:
+      return "INVALID_ARGUMENT";
+    case absl::StatusCode::kDeadlineExceeded:
+      return "DEADLINE_EXCEEDED";
+    case absl::StatusCode::kNotFound:
+      return "NOT_FOUND";
+    case absl::StatusCode::kAlreadyExists:
+      return "ALREADY_EXISTS";
+    case absl::StatusCode::kPermissionDenied:
+      return "PERMISSION_DENIED";
+    case absl::StatusCode::kUnauthenticated:
+      return "UNAUTHENTICATED";
+    case absl::StatusCode::kResourceExhausted:
+      return "RESOURCE_EXHAUSTED";
+    case absl::StatusCode::kFailedPrecondition:
+      return "FAILED_PRECONDITION";
+    case absl::StatusCode::kAborted:
+      return "ABORTED";
+    case absl::StatusCode::kOutOfRange:
+      return "OUT_OF_RANGE";
+    case absl::StatusCode::kUnimplemented:
+      return "UNIMPLEMENTED";
+    case absl::StatusCode::kInternal:
+      return "INTERNAL";
+    case absl::StatusCode::kUnavailable:
+      return "UNAVAILABLE";
+    case absl::StatusCode::kDataLoss:
+      return "DATA_LOSS";
+    default:
+      return "UNKNOWN";
   }
-  return false;
+}
+
+template <typename Message>
+bool ReadPayload(const absl::Status& status, absl::string_view url, Message* message) {
+  const auto payload = status.GetPayload(url);
+  return payload && message->ParseFromString(std::string(*payload));
 }
 
 }  // namespace
 
 absl::Status Error(absl::StatusCode code, std::string_view reason, std::string_view message) {
-  absl::Status status(code, ToAbsl(message));
-  SetReason(&status, reason);
+  absl::Status status(code, base::ToAbsl(message));
+  google::rpc::ErrorInfo info;
+  info.set_reason(std::string(reason));
+  info.set_domain(kErrorDomain);
+  status.SetPayload(kErrorInfoUrl, absl::Cord(info.SerializeAsString()));
   return status;
 }
 
 absl::Status InvalidFields(const std::vector<FieldViolation>& violations) {
-  google::rpc::BadRequest bad_request;
-  size_t octets = 0;
-  size_t omitted = 0;
-  for (const FieldViolation& violation : violations) {
-    octets += violation.field.size() + violation.description.size() + 16;
-    if (octets > kMostDetailOctets) {
-      ++omitted;
-      continue;
-    }
-    auto* field = bad_request.add_field_violations();
-    field->set_field(violation.field);
-    field->set_description(violation.description);
-  }
-  std::string message;
-  if (violations.empty()) {
-    message = "the request is not valid";
-  } else {
-    message = violations.size() == 1 ? std::string() : StrCat(violations.size(), " fields are not valid; the first: ");
-    base::StrAppend(&message, violations.front().field, ": ", violations.front().description);
-  }
-  if (omitted > 0) base::StrAppend(&message, " (", omitted, " more than can be listed)");
+  std::string message = "invalid";
+  if (!violations.empty()) message = base::StrCat(violations[0].field, ": ", violations[0].description);
+  if (violations.size() > 1) base::StrAppend(&message, " (and ", violations.size() - 1, " more)");
   absl::Status status = Error(absl::StatusCode::kInvalidArgument, "INVALID_FIELDS", message);
-  status.SetPayload(kBadRequest, absl::Cord(bad_request.SerializeAsString()));
+  google::rpc::BadRequest bad;
+  size_t octets = 0;
+  for (size_t i = 0; i < violations.size(); ++i) {
+    const std::string field = Cut(violations[i].field, 200);
+    const std::string description = Cut(violations[i].description, 400);
+    octets += field.size() + description.size() + 8;
+    if (octets > kMaxDetails - 200) {
+      auto* rest = bad.add_field_violations();
+      rest->set_description(base::StrCat("and ", violations.size() - i, " more violations"));
+      break;
+    }
+    auto* violation = bad.add_field_violations();
+    violation->set_field(field);
+    violation->set_description(description);
+  }
+  if (!violations.empty()) status.SetPayload(kBadRequestUrl, absl::Cord(bad.SerializeAsString()));
   return status;
 }
 
 grpc::Status ToGrpcStatus(const absl::Status& status) {
   if (status.ok()) return grpc::Status::OK;
-  absl::Status full = status;
-  if (!full.GetPayload(kErrorInfo)) SetReason(&full, FromAbsl(absl::StatusCodeToString(full.code())));
-  const bool inside = full.code() == absl::StatusCode::kInternal || full.code() == absl::StatusCode::kUnknown;
+  const std::string message = Cut(base::FromAbsl(status.message()), kMaxMessage);
   google::rpc::Status details;
-  details.set_code(static_cast<int>(full.code()));
-  details.set_message(inside ? std::string("internal error") : std::string(FromAbsl(full.message())));
-  full.ForEachPayload([&details](absl::string_view type, const absl::Cord& value) {
-    google::protobuf::Any* any = details.add_details();
-    any->set_type_url(std::string(FromAbsl(type)));
-    any->set_value(std::string(value));
-  });
-  return grpc::Status(static_cast<grpc::StatusCode>(full.code()), details.message(), details.SerializeAsString());
-}
-
-std::string ReasonOf(const grpc::Status& status) {
+  details.set_code(static_cast<int>(status.code()));
+  details.set_message(message);
   google::rpc::ErrorInfo info;
-  return FindDetail(status, &info) ? info.reason() : std::string();
+  if (!ReadPayload(status, kErrorInfoUrl, &info)) {
+    info.set_reason(std::string(CodeName(status.code())));
+    info.set_domain(kErrorDomain);
+  }
+  details.add_details()->PackFrom(info);
+  if (google::rpc::BadRequest bad; ReadPayload(status, kBadRequestUrl, &bad)) details.add_details()->PackFrom(bad);
+  return grpc::Status(static_cast<grpc::StatusCode>(status.code()), message, details.SerializeAsString());
 }
 
-std::vector<FieldViolation> ViolationsOf(const grpc::Status& status) {
-  google::rpc::BadRequest bad_request;
-  std::vector<FieldViolation> violations;
-  if (FindDetail(status, &bad_request)) {
-    for (const auto& violation : bad_request.field_violations()) violations.push_back({violation.field(), violation.description()});
+ErrorDetails DecodeDetails(const grpc::Status& status) {
+  ErrorDetails result;
+  google::rpc::Status details;
+  if (status.error_details().empty() || !details.ParseFromString(status.error_details())) return result;
+  for (const auto& detail : details.details()) {
+    google::rpc::ErrorInfo info;
+    google::rpc::BadRequest bad;
+    if (detail.UnpackTo(&info)) {
+      result.reason = info.reason();
+      result.domain = info.domain();
+    } else if (detail.UnpackTo(&bad)) {
+      for (const auto& violation : bad.field_violations()) result.violations.push_back({violation.field(), violation.description()});
+    }
   }
-  return violations;
+  return result;
+}
+
+absl::Status FromGrpcStatus(const grpc::Status& status) {
+  if (status.ok()) return absl::OkStatus();
+  absl::Status result(static_cast<absl::StatusCode>(status.error_code()), status.error_message());
+  google::rpc::Status details;
+  if (status.error_details().empty() || !details.ParseFromString(status.error_details())) return result;
+  for (const auto& detail : details.details()) {
+    if (detail.Is<google::rpc::ErrorInfo>()) result.SetPayload(kErrorInfoUrl, absl::Cord(detail.value()));
+    if (detail.Is<google::rpc::BadRequest>()) result.SetPayload(kBadRequestUrl, absl::Cord(detail.value()));
+  }
+  return result;
 }
 
 }  // namespace gatepost::rpc
