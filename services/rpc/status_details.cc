@@ -73,7 +73,7 @@ absl::Status Error(absl::StatusCode code, std::string_view reason, std::string_v
   google::rpc::ErrorInfo info;
   info.set_reason(std::string(reason));
   info.set_domain(kErrorDomain);
-  status.SetPayload(kErrorInfoUrl, absl::Cord(info.SerializeAsString()));
+  status.SetPayload(kErrorInfoUrl, absl::Cord(base::ToAbsl(info.SerializeAsString())));
   return status;
 }
 
@@ -97,7 +97,7 @@ absl::Status InvalidFields(const std::vector<FieldViolation>& violations) {
     violation->set_field(field);
     violation->set_description(description);
   }
-  if (!violations.empty()) status.SetPayload(kBadRequestUrl, absl::Cord(bad.SerializeAsString()));
+  if (!violations.empty()) status.SetPayload(kBadRequestUrl, absl::Cord(base::ToAbsl(bad.SerializeAsString())));
   return status;
 }
 
@@ -140,8 +140,8 @@ absl::Status FromGrpcStatus(const grpc::Status& status) {
   google::rpc::Status details;
   if (status.error_details().empty() || !details.ParseFromString(status.error_details())) return result;
   for (const auto& detail : details.details()) {
-    if (detail.Is<google::rpc::ErrorInfo>()) result.SetPayload(kErrorInfoUrl, absl::Cord(detail.value()));
-    if (detail.Is<google::rpc::BadRequest>()) result.SetPayload(kBadRequestUrl, absl::Cord(detail.value()));
+    if (detail.Is<google::rpc::ErrorInfo>()) result.SetPayload(kErrorInfoUrl, absl::Cord(base::ToAbsl(detail.value())));
+    if (detail.Is<google::rpc::BadRequest>()) result.SetPayload(kBadRequestUrl, absl::Cord(base::ToAbsl(detail.value())));
   }
   return result;
 }
