@@ -138,8 +138,9 @@ class PathParser {
     } else {
       canonical = ParseDomain(found, utf8_);
     }
-    if (canonical) *domain = *std::move(canonical);
-    return canonical.has_value();
+    if (!canonical) return false;
+    *domain = *std::move(canonical);
+    return true;
   }
 
   std::string_view text_;

@@ -15,7 +15,7 @@ inline constexpr size_t kAuthResponse = 12288;
 // Octets of the line AUTH with its initial response and CR LF.
 inline constexpr size_t kAuthLine = kAuthResponse + 64;
 // Octets without CR LF after which a client is not talking SMTP.
-inline constexpr size_t kLineFlood = 64 * 1024;
+inline constexpr size_t kLineFlood = 65536;
 
 // Octets: of a local part, of a path with its brackets, of the argument of EHLO (RFC 5321 4.5.3.1.1 to 4.5.3.1.3).
 inline constexpr size_t kLocalPart = 64;
@@ -43,7 +43,7 @@ inline constexpr std::chrono::seconds kTlsHandshake{15};
 inline constexpr uint64_t kDataOctetsPerSecond = 100;
 inline constexpr std::chrono::minutes kDataRateWindow{5};
 // Replies that the client does not read: octets, and how long a write may take.
-inline constexpr size_t kUnreadReplies = 64 * 1024;
+inline constexpr size_t kUnreadReplies = 65536;
 inline constexpr std::chrono::seconds kClientWrite{60};
 // After a refusal in the greeting, or for lack of encryption: how long QUIT is waited for.
 inline constexpr std::chrono::seconds kRefusedSession{10};

@@ -30,7 +30,7 @@ uint64_t Matches(const __m128i (&block)[4], char octet) {
 
 BlockMasks Classify(const char* octets) {
   __m128i block[4];
-  for (int i = 0; i < 4; ++i) block[i] = _mm_loadu_si128(reinterpret_cast<const __m128i*>(octets + 16 * i));
+  for (size_t i = 0; i < 4; ++i) block[i] = _mm_loadu_si128(reinterpret_cast<const __m128i*>(octets + 16 * i));
   return {Matches(block, '\r'), Matches(block, '\n'), Matches(block, '\0'), Matches(block, '.')};
 }
 #else
