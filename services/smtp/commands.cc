@@ -101,7 +101,11 @@ std::optional<Action> Commands::Take(std::string_view line) {
   Conversation& client = context_.conversation;
   OfferedParameters offered = Offered(context_);
   ParsedCommand parsed = ParseCommand(line, offered);
-  if (context_.options.observer != nullptr) context_.options.observer->OnLineIn(parsed.verb == Verb::kAuth ? "AUTH <sasl>" : line);
+  if (context_.options.observer != nullptr) {
+    // What is no command may be a password whose prompt the client believes to have seen.
+    bool unknown = std::holds_alternative<UnknownCommand>(parsed.command);
+    context_.options.observer->OnLineIn(parsed.verb == Verb::kAuth ? "AUTH <sasl>" : unknown ? "<unknown>" : line);
+  }
   client.BeginCommand(parsed.verb);
   if (EndsItsGroup(parsed.verb) && !client.input().empty()) {
     client.SayLast(replies::ProtocolErrorClosing(), SessionEnd::kProtocolError);

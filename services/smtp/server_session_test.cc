@@ -527,5 +527,52 @@ TEST(SessionInterruptTest, TheEndOfTheDrainDropsAMessageWithoutADot) {
   EXPECT_FALSE(session.upstream().back().octets.ends_with("\r\n.\r\n"));
 }
 
+// ------------------------------------------------------------------------------------------------------------ observer
+
+struct Recorder : SessionObserver {
+  void OnCommand(Verb verb, int code) override { base::StrAppend(&commands, VerbName(verb), ' ', code, '\n'); }
+  void OnLineIn(std::string_view line) override { base::StrAppend(&lines, line, '\n'); }
+  void OnReplyOut(const Reply& reply) override { lines += reply.ToString(); }
+  void OnEnd(SessionEnd why) override { ends.push_back(why); }
+  void OnMessage(const MessageResult& result) override { messages.push_back(result.code); }
+  std::string commands, lines;
+  std::vector<SessionEnd> ends;
+  std::vector<int> messages;
+};
+
+TEST(SessionObserverTest, EachCommandOnceWithItsFinalReply) {
+  Recorder recorder;
+  SessionSetup setup;
+  setup.observer = &recorder;
+  SessionHarness session(setup);
+  session.Greet();
+  session.Send("MAIL FROM:<a@b.example>\r\nRCPT TO:<c@in.example>\r\nDATA\r\n");
+  session.Send("x\r\n.\r\nXYZZY\r\n");
+  session.Send("GET / HTTP/1.1\r\n");
+  EXPECT_EQ(recorder.commands, "EHLO 250\nMAIL 250\nRCPT 250\nDATA 250\nother 500\nother 0\n");
+  EXPECT_EQ(recorder.messages, std::vector<int>{250});
+  EXPECT_EQ(recorder.ends, std::vector<SessionEnd>{SessionEnd::kProtocolError});
+}
+
+// M2: no secret, in order or out of it, reaches an observer.
+TEST(SessionObserverTest, NoSecretIsHandedOver) {
+  Recorder recorder;
+  SessionSetup setup;
+  setup.observer = &recorder;
+  setup.settings.authentication.allow_clear_text_credentials = true;
+  SessionHarness session(setup);
+  session.Greet();
+  const std::string secret = "c2VjcmV0";
+  session.Send("AUTH LOGIN\r\n");
+  session.Send(secret + "\r\n");
+  session.Send(secret + "\r\n");
+  session.Send("AUTH PLAIN " + secret + "\r\n");
+  session.Send(secret + "\r\n");
+  session.Send("MAIL FROM:<a@b.example>\r\nRCPT TO:<c@in.example>\r\nDATA\r\n");
+  session.Send(secret + "\r\n.\r\n");
+  EXPECT_EQ(recorder.lines.find(secret), std::string::npos) << recorder.lines;
+  EXPECT_NE(recorder.lines.find("AUTH <sasl>"), std::string::npos);
+}
+
 }  // namespace
 }  // namespace gatepost::smtp

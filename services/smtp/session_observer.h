@@ -40,7 +40,8 @@ class SessionObserver {
   virtual void OnTls(const policy::TlsFacts& /*tls*/) {}
   // Each end of data, accepted or not, and each message given up before it (code 0).
   virtual void OnMessage(const MessageResult& /*result*/) {}
-  // For the protocol log. Lines without CR LF; SASL responses come as "<sasl>", message content not at all.
+  // For the protocol log. Lines without CR LF; SASL responses come as "<sasl>", what is no command as "<unknown>" (it may be
+  // a password out of place), message content not at all.
   virtual void OnLineIn(std::string_view /*line*/) {}
   virtual void OnReplyOut(const Reply& /*reply*/) {}
   virtual void OnEnd(SessionEnd /*why*/) {}

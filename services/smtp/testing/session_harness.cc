@@ -68,18 +68,20 @@ void SessionHarness::Greet() {
 }
 
 std::string SessionHarness::Send(std::string_view octets) {
+  pending_.erase(0, std::exchange(pending_read_, 0));
   pending_ += octets;
-  if (closed() || pending_.empty()) return TakeOutput();
-  // The session waits in a read; this ends it.
-  size_t most = std::min(pending_.size(), std::max<size_t>(reading_.want, 1));
-  if (setup_.segment != 0) most = std::min(most, setup_.segment);
-  std::span<char> room = session_->input().Prepare(most);
-  std::memcpy(room.data(), pending_.data(), most);
-  session_->input().Commit(most);
-  pending_.erase(0, most);
-  most_input_ = std::max(most_input_, session_->input().capacity());
-  Run(BytesRead{});
-  return pending_.empty() || closed() ? TakeOutput() : Send("");
+  while (!closed() && unread() > 0) {
+    // The session waits in a read; this ends it.
+    size_t most = std::min(unread(), std::max<size_t>(reading_.want, 1));
+    if (setup_.segment != 0) most = std::min(most, setup_.segment);
+    std::span<char> room = session_->input().Prepare(most);
+    std::memcpy(room.data(), pending_.data() + pending_read_, most);
+    session_->input().Commit(most);
+    pending_read_ += most;
+    most_input_ = std::max(most_input_, session_->input().capacity());
+    Run(BytesRead{});
+  }
+  return TakeOutput();
 }
 
 std::string SessionHarness::TimeOut() {
@@ -129,7 +131,7 @@ void SessionHarness::Run(Event event) {
           } else if constexpr (std::is_same_v<Asked, StartTls>) {
             ++handshakes_;
             // Whatever follows our 220 is no ClientHello here.
-            if (setup_.handshake_fails || !pending_.empty()) return TlsFailed{};
+            if (setup_.handshake_fails || unread() > 0) return TlsFailed{};
             policy::TlsFacts tls;
             tls.active = true;
             tls.version = policy::TlsVersion::kTls13;

@@ -70,7 +70,7 @@ class SessionHarness {
   bool closed() const { return close_.has_value(); }
   bool lingers() const { return close_ && close_->linger; }
   // Octets that were sent and never read, because the session was over.
-  size_t unread() const { return pending_.size(); }
+  size_t unread() const { return pending_.size() - pending_read_; }
   const ReadClient& reading() const { return reading_; }
 
   const std::vector<UpstreamConnection>& upstream() const { return upstream_; }
@@ -109,7 +109,8 @@ class SessionHarness {
   base::FakeRandom random_;
   std::shared_ptr<const policy::CompiledVirtualServer> server_;
   std::unique_ptr<ServerSession> session_;
-  std::string pending_;
+  std::string pending_;  // what the client has sent; so much of it has been read
+  size_t pending_read_ = 0;
   std::string output_;
   ReadClient reading_{};
   std::optional<Close> close_;
