@@ -9,8 +9,8 @@
 #include "services/config/limits.h"
 #include "services/config/ticket_keys.h"
 #include "services/config/timestamp.h"
-#include "services/config/update.h"
 #include "services/config/validate.h"
+#include "services/rpc/field_mask.h"
 
 namespace gatepost::config {
 namespace {
@@ -19,15 +19,16 @@ using base::StrCat;
 
 constexpr int kTries = 10;
 
-absl::Status Invalid() { return absl::InvalidArgumentError("the request is invalid"); }
-
-// A name that could not be one is told so before it is looked for.
-absl::Status CheckName(const std::string& name, std::string_view collection, const std::string& field, Call* call) {
-  call->resource = name;
-  if (IsResourceName(name, collection)) return absl::OkStatus();
-  call->violations.Add(field, StrCat("must be `", collection, "{id}`, the id matching ^[a-z]([-a-z0-9]{0,61}[a-z0-9])?$"));
-  return Invalid();
+// Puts what a request changes into what is stored.
+template <typename Request, typename Resource>
+absl::Status Merge(const Request& request, const Resource& wanted, Resource* stored, Violations* violations) {
+  for (const rpc::FieldViolation& violation :
+       rpc::ApplyMask(request.has_update_mask() ? &request.update_mask() : nullptr, wanted, stored))
+    violations->Add(violation.field, violation.description);
+  return violations->empty() ? absl::OkStatus() : absl::InvalidArgumentError("unknown path in the update mask");
 }
+
+absl::Status Invalid() { return absl::InvalidArgumentError("the request is invalid"); }
 
 absl::Status CheckNewId(const std::string& id, std::string_view collection, const std::string& field, Call* call) {
   call->resource = StrCat(collection, id);
@@ -89,6 +90,13 @@ absl::StatusOr<Resource> Answer(const Repository& repository, const store::Commi
 }
 
 }  // namespace
+
+absl::Status CheckName(const std::string& name, std::string_view collection, const std::string& field, Call* call) {
+  call->resource = name;
+  if (IsResourceName(name, collection)) return absl::OkStatus();
+  call->violations.Add(field, StrCat("must be `", collection, "{id}`, the id matching ^[a-z]([-a-z0-9]{0,61}[a-z0-9])?$"));
+  return Invalid();
+}
 
 absl::StatusOr<store::Committed> Catalogue::Change(bool dry_run, const Body& body) {
   absl::MutexLock lock(&mutex_);
@@ -174,8 +182,7 @@ absl::StatusOr<v1::VirtualServer> Catalogue::Update(const v1::UpdateVirtualServe
         GATEPOST_RETURN_IF_ERROR(repository_.CheckEtag(wanted.etag(), record->revision));
         GATEPOST_ASSIGN_OR_RETURN(const v1::VirtualServer stored, repository_.VirtualServerOf(*record));
         server = stored;
-        GATEPOST_RETURN_IF_ERROR(Merge(request.has_update_mask() ? &request.update_mask() : nullptr, wanted, &server,
-                                       &call->violations));
+        GATEPOST_RETURN_IF_ERROR(Merge(request, wanted, &server, &call->violations));
         GATEPOST_RETURN_IF_ERROR(Judge(&server, call));
         if (Repository::Stored(server) == Repository::Stored(stored)) return absl::OkStatus();
         *server.mutable_update_time() = ToTimestamp(clock_.WallNow());
@@ -279,8 +286,7 @@ absl::Status Catalogue::AddChanged(store::View& view, const v1::Certificate& sto
                                    const v1::UpdateCertificateRequest& request, v1::Certificate* merged, Call* call,
                                    store::Transaction* transaction) {
   *merged = stored;
-  GATEPOST_RETURN_IF_ERROR(Merge(request.has_update_mask() ? &request.update_mask() : nullptr, request.certificate(), merged,
-                                 &call->violations));
+  GATEPOST_RETURN_IF_ERROR(Merge(request, request.certificate(), merged, &call->violations));
   if (!merged->has_display_name()) merged->set_display_name(std::string(IdOf(merged->name())));
   // An import takes the place of what was self-signed, unless the request asks for both.
   const bool import = !merged->private_key_pem().empty() || merged->certificate_chain_pem() != stored.certificate_chain_pem();

@@ -35,6 +35,9 @@ struct Call {
   int64_t new_revision = 0;
 };
 
+// Sets the call's resource. INVALID_ARGUMENT with a violation of `field`: `name` is no name of this collection.
+absl::Status CheckName(const std::string& name, std::string_view collection, const std::string& field, Call* call);
+
 class Catalogue {
  public:
   // The references outlive the catalogue.

@@ -37,9 +37,7 @@ inline constexpr size_t kMaxViolations = 100;
 inline constexpr int kOpenRelayIpv4Prefix = 8;
 inline constexpr int kOpenRelayIpv6Prefix = 32;
 
-// Lists.
-inline constexpr int32_t kDefaultPageSize = 50;
-inline constexpr int32_t kMaxPageSize = 1'000;
+// Lists; their lengths are rpc/page_token's.
 inline constexpr size_t kMaxPageOctets = 2 << 20;
 
 // The watch.

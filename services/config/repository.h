@@ -4,6 +4,7 @@
 //   certificates/{id}      v1.Certificate without name, etag, revision, private key
 //   certificateKeys/{id}   sealed: the private key's PEM
 //   ticketKeys/{id}        sealed: v1.TicketKeys of virtual server {id}
+//   masterKeyCheck         sealed: a known text, so that another master key is noticed at start
 //   ticketKeyRotation      when all ticket keys were last made anew, seconds since 1970, decimal
 //
 // Thread-safe.
@@ -27,6 +28,7 @@ namespace gatepost::config {
 inline constexpr std::string_view kCertificateKeys = "certificateKeys/";
 inline constexpr std::string_view kTicketKeys = "ticketKeys/";
 inline constexpr std::string_view kTicketKeyRotation = "ticketKeyRotation";
+inline constexpr std::string_view kMasterKeyCheck = "masterKeyCheck";
 
 // The id in `collection/{id}`.
 std::string_view IdOf(std::string_view name);
@@ -39,6 +41,9 @@ class Repository {
 
   store::RecordStore& store() { return store_; }
   const std::string& epoch() const { return store_.epoch(); }
+
+  // FAILED_PRECONDITION: the store's secrets were sealed with another master key. A new store takes this one.
+  absl::Status CheckMasterKey();
 
   // The resource as it is returned. DATA_LOSS: the record is damaged.
   absl::StatusOr<v1::VirtualServer> VirtualServerOf(const store::Record& record) const;
