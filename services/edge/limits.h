@@ -25,6 +25,8 @@ inline constexpr auto kListenerRetry = 5s;
 
 // Each next hop is asked what it can do, at start and then so often.
 inline constexpr auto kProbeInterval = 60s;
+inline constexpr auto kProbe = 10s;
+inline constexpr size_t kProbesAtOnce = 8;
 
 // Streams to the auth service per worker (--auth-streams), exchanges in flight on each, the wait for one answer.
 inline constexpr int kAuthStreams = 2;

@@ -4,11 +4,13 @@
 // Thread rule: everything is thread-safe and takes no lock in a session.
 #pragma once
 
+#include <array>
 #include <optional>
 #include <string>
 #include <string_view>
 
 #include "services/base/clock.h"
+#include "services/metrics/metrics.h"
 #include "services/policy/verdict.h"
 #include "services/policy/virtual_server.h"
 #include "services/smtp/session_observer.h"
@@ -19,25 +21,85 @@ namespace gatepost::edge {
 // The names of closed sets, for labels and log lines.
 std::string_view EndName(smtp::SessionEnd end);
 std::string_view OutcomeName(smtp::AuthOutcome outcome);
+std::string_view KindName(smtp::UpstreamOutcome::Kind kind);
 // A mechanism of ours, or "other": clients invent names.
+inline constexpr std::array<std::string_view, 10> kMechanismLabels = {
+    "SCRAM-SHA-256-PLUS", "SCRAM-SHA-256", "GSSAPI", "NTLM", "EXTERNAL", "OAUTHBEARER", "XOAUTH2", "PLAIN", "LOGIN", "other"};
 std::string_view MechanismLabel(std::string_view mechanism);
 
 // What one virtual server counts.
 class ServerMetrics {
  public:
-  void SessionOpened() const {}
-  void SessionClosed(std::optional<smtp::SessionEnd> end, base::Duration took) const { (void)end; (void)took; }
-  void Command(smtp::Verb verb, int code) const { (void)verb; (void)code; }
-  void Verdict(policy::Reason reason) const { (void)reason; }
-  void Auth(std::string_view mechanism, smtp::AuthOutcome outcome) const { (void)mechanism; (void)outcome; }
-  void AuthAnswer(base::Duration took) const { (void)took; }
-  void TlsEstablished(policy::TlsVersion version, bool resumed) const { (void)version; (void)resumed; }
-  void TlsFailed() const {}
-  void Message(const smtp::MessageResult& result) const { (void)result; }
-  void UpstreamConnect(const smtp::UpstreamOutcome& outcome, base::Duration took) const { (void)outcome; (void)took; }
-  void UpstreamOpen(int change) const { (void)change; }
-  void UpstreamMisconfigured() const {}
-  void EndOfData(const smtp::UpstreamOutcome& outcome, base::Duration took) const { (void)outcome; (void)took; }
+  ServerMetrics(metrics::Registry& registry, const std::string& id);
+
+  void SessionOpened() const { open_sessions_.Add(1); }
+  void SessionClosed(std::optional<smtp::SessionEnd> end, base::Duration took) const;
+  // `code` 0: the connection ended without a reply.
+  void Command(smtp::Verb verb, int code) const { commands_[Index(verb)][ClassOf(code)].Increment(); }
+  void Verdict(policy::Reason reason) const { verdicts_[static_cast<size_t>(reason)].Increment(); }
+  void Auth(std::string_view mechanism, smtp::AuthOutcome outcome) const;
+  void AuthAnswer(base::Duration took) const;
+  void TlsEstablished(policy::TlsVersion version, bool resumed) const;
+  void TlsFailed() const { tls_failed_.Increment(); }
+  void Message(const smtp::MessageResult& result) const;
+  void UpstreamConnect(const smtp::UpstreamOutcome& outcome, base::Duration took) const;
+  void UpstreamOpen(int change) const { upstream_open_.Add(change); }
+  void UpstreamMisconfigured() const { upstream_misconfigured_.Increment(); }
+  void EndOfData(const smtp::UpstreamOutcome& outcome, base::Duration took) const;
+
+ private:
+  static constexpr size_t kVerbs = static_cast<size_t>(smtp::Verb::kOther) + 1;
+  static constexpr size_t kClasses = 5;  // none, 2yz, 3yz, 4yz, 5yz
+  static constexpr size_t kEnds = static_cast<size_t>(smtp::SessionEnd::kTlsFailed) + 2;  // and aborted
+  static constexpr size_t kOutcomes = static_cast<size_t>(smtp::AuthOutcome::kMalformed) + 1;
+  static constexpr size_t kUpstreamKinds = static_cast<size_t>(smtp::UpstreamOutcome::Kind::kCannotCarry) + 1;
+
+  static size_t Index(smtp::Verb verb) { return static_cast<size_t>(verb); }
+  static size_t ClassOf(int code) { return code < 200 || code > 599 ? 0 : static_cast<size_t>(code / 100 - 1); }
+
+  metrics::Gauge open_sessions_;
+  std::array<metrics::Counter, kEnds> sessions_;
+  metrics::Histogram session_seconds_;
+  std::array<std::array<metrics::Counter, kClasses>, kVerbs> commands_;
+  std::array<metrics::Counter, policy::kReasons> verdicts_;
+  std::array<std::array<metrics::Counter, kOutcomes>, kMechanismLabels.size()> auths_;
+  metrics::Histogram auth_seconds_;
+  std::array<std::array<metrics::Counter, 2>, 2> tls_;  // version, resumed
+  metrics::Counter tls_failed_;
+  metrics::Counter messages_accepted_;
+  metrics::Counter messages_refused_;
+  metrics::Counter messages_failed_;
+  metrics::Counter messages_given_up_;
+  metrics::Counter in_doubt_;
+  metrics::Counter message_octets_;
+  metrics::Counter recipients_;
+  std::array<metrics::Counter, kUpstreamKinds> upstream_connects_;
+  metrics::Histogram upstream_connect_seconds_;
+  metrics::Gauge upstream_open_;
+  metrics::Counter upstream_misconfigured_;
+  metrics::Histogram end_of_data_seconds_;
+};
+
+// What the edge counts as a whole.
+struct EdgeMetrics {
+  explicit EdgeMetrics(metrics::Registry& registry);
+
+  metrics::Gauge ready;                  // 1: a snapshot is applied and the edge does not drain
+  metrics::Gauge config_connected;       // 1: a watch is open
+  metrics::Gauge config_revision;
+  metrics::Gauge config_age;             // seconds since the service confirmed what we hold
+  metrics::Gauge config_stale;           // 1: that is more than 5 min
+  metrics::Counter config_applied;
+  metrics::Counter config_refused;       // NACK
+  metrics::Counter config_ignored;       // a revision that we had left behind
+  metrics::Counter snapshot_failures;    // it could not be written
+  metrics::Gauge listeners_open;
+  metrics::Gauge listeners_failed;
+  metrics::Gauge auth_streams;
+  metrics::Counter auth_stray_answers;
+  metrics::Gauge client_connections;
+  metrics::Gauge upstream_connections;
+  metrics::Gauge log_dropped;
 };
 
 }  // namespace gatepost::edge

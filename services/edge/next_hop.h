@@ -33,11 +33,17 @@ class HopState {
   void Learn(const smtp::Capabilities& capabilities) {
     std::lock_guard lock(mutex_);
     if (!(capabilities_ == capabilities)) capabilities_ = capabilities;
+    seen_ = true;
+  }
+  bool seen() const {
+    std::lock_guard lock(mutex_);
+    return seen_;
   }
 
  private:
   mutable std::mutex mutex_;
   smtp::Capabilities capabilities_ = smtp::Capabilities::Unseen();
+  bool seen_ = false;
 };
 
 // States by next hop. They live as long as somebody uses them.

@@ -27,35 +27,6 @@ int64_t Milliseconds(base::Duration duration) {
   return std::chrono::duration_cast<std::chrono::milliseconds>(duration).count();
 }
 
-std::string_view KindName(smtp::UpstreamOutcome::Kind kind) {
-  using Kind = smtp::UpstreamOutcome::Kind;
-  switch (kind) {
-    case Kind::kAccepted:
-      return "accepted";
-    case Kind::kRefused:
-      return "refused";
-    case Kind::kUnreachable:
-      return "unreachable";
-    case Kind::kRefusedUs:
-      return "refused_us";
-    case Kind::kTlsNotOffered:
-      return "tls_not_offered";
-    case Kind::kTlsFailed:
-      return "tls_failed";
-    case Kind::kNoConnection:
-      return "no_connection";
-    case Kind::kLost:
-      return "lost";
-    case Kind::kOutOfStep:
-      return "out_of_step";
-    case Kind::kInDoubt:
-      return "in_doubt";
-    case Kind::kCannotCarry:
-      return "cannot_carry";
-  }
-  return "unknown";
-}
-
 }  // namespace
 
 SessionLog::SessionLog(base::Log& log, const base::Clock& clock,

@@ -60,9 +60,10 @@ class Worker {
   // Runs `work` on the worker's thread and waits for it. Not from a worker's thread, and not after Join().
   template <typename Work>
   auto Do(Work work) {
-    std::packaged_task<decltype(work())()> task(std::move(work));
-    auto result = task.get_future();
-    asio::post(context_, [&task] { task(); });  // (Asio would take the future of a packaged_task for itself.)
+    // (Posted as it is, Asio would take the future of a packaged_task for itself.)
+    auto task = std::make_shared<std::packaged_task<decltype(work())()>>(std::move(work));
+    auto result = task->get_future();
+    asio::post(context_, [task] { (*task)(); });
     return result.get();
   }
 

@@ -1,0 +1,32 @@
+// The edge's command line as a value, and what is wrong with it. No file is opened here.
+#pragma once
+
+#include <optional>
+#include <string>
+
+namespace gatepost::edge {
+
+struct Options {
+  std::string config_address;
+  std::string config_server_name;
+  std::string auth_address;
+  std::string auth_server_name;
+  std::string cert;
+  std::string key;
+  std::string ca;
+  std::string node_id;
+  int threads = 0;
+  int port_offset = 0;
+  std::string health_listen = "127.0.0.1:2591";
+  std::string metrics_listen = "127.0.0.1:2590";
+  std::string snapshot_file;
+  std::string snapshot_key_file;
+  double drain_delay = 0;
+  int auth_streams = 2;
+  std::string static_config;
+};
+
+// Nothing when they make sense together; else one line that names the setting. Fills in what has a computed default.
+std::optional<std::string> Complete(Options* options);
+
+}  // namespace gatepost::edge
