@@ -1,5 +1,5 @@
-// gatepostctl apply: makes the services agree with a file. What is not there is created, what differs is updated, in the order
-// in which things depend on each other; nothing is deleted without --prune.
+// gatepostctl apply: makes the services agree with a file. What is not there is created, what differs is updated, in
+// the order in which things depend on each other; nothing is deleted without --prune.
 #include <unistd.h>
 
 #include <iostream>
@@ -64,7 +64,10 @@ class Applier {
       if (absl::Status status = ShowDiff(nullptr, **created); !status.ok()) return status;
     }
     would_create_.insert(entry.name);
-    Say(entry.name, arguments_.dry_run ? "would be created" + (depends_on.empty() ? "" : " (not judged yet: it needs " + depends_on + ")") : "created");
+    Say(entry.name,
+        arguments_.dry_run
+            ? "would be created" + (depends_on.empty() ? "" : " (not judged yet: it needs " + depends_on + ")")
+            : "created");
     return absl::OkStatus();
   }
 
@@ -72,7 +75,8 @@ class Applier {
     Resource wanted(entry.resource->New());
     wanted->CopyFrom(*entry.resource);
     const std::vector<std::string> secrets = InputOnlyFields(*wanted);
-    // A password cannot be compared, and setting it anew would end its user's sessions each time: it counts at creation alone.
+    // A password cannot be compared, and setting it anew would end its user's sessions each time: it counts at creation
+    // alone.
     if (entry.kind->name() == "User") ClearSecrets(wanted.get());
 
     const google::protobuf::FieldMask mask = FullMask(*wanted);
@@ -83,7 +87,9 @@ class Applier {
     if (!before.ok()) return before.status();
     if (!after.ok()) return after.status();
     if (*before == *after) {
-      Say(entry.name, entry.kind->name() == "User" && !secrets.empty() ? "unchanged (a password counts at creation alone: gatepostctl user set-password)" : "unchanged");
+      Say(entry.name, entry.kind->name() == "User" && !secrets.empty()
+                          ? "unchanged (a password counts at creation alone: gatepostctl user set-password)"
+                          : "unchanged");
       return absl::OkStatus();
     }
     if (absl::Status status = ShowDiff(&current, **effective); !status.ok()) return status;
@@ -133,7 +139,8 @@ class Applier {
     if (!arguments_.dry_run && !arguments_.yes) {
       invocation_->err << "Not in the file, to be deleted:\n";
       for (const auto& [kind, name] : surplus) invocation_->err << "  " << name << '\n';
-      if (arguments_.file == "-" || isatty(STDIN_FILENO) == 0) return UsageError("--prune asks before it deletes; without a terminal give --yes. Nothing was deleted");
+      if (arguments_.file == "-" || isatty(STDIN_FILENO) == 0)
+        return UsageError("--prune asks before it deletes; without a terminal give --yes. Nothing was deleted");
       invocation_->err << "Delete them? [y/N] " << std::flush;
       std::string answer;
       std::getline(invocation_->in, answer);
@@ -165,10 +172,12 @@ void AddApply(CLI::App* root, Invocation* invocation) {
   command->add_option("-f,--file", arguments->file, "A YAML stream or a JSON array (- for standard input)")->required();
   command->add_flag("--dry-run", arguments->dry_run, "Let the services judge everything, change nothing");
   command->add_flag("--diff", arguments->diff, "Show the lines that change");
-  command->add_flag("--prune", arguments->prune, "Delete what the file does not name, of the kinds that it has; lists them and asks");
+  command->add_flag("--prune", arguments->prune,
+                    "Delete what the file does not name, of the kinds that it has; lists them and asks");
   command->add_flag("--yes", arguments->yes, "Do not ask before --prune deletes");
   command->footer(
-      "Each document is a resource with its kind (Certificate, User, VirtualServer), as `get` and `list` print it with --output yaml:\n"
+      "Each document is a resource with its kind (Certificate, User, VirtualServer), as `get` and `list` print it with "
+      "--output yaml:\n"
       "  kind: VirtualServer\n"
       "  name: virtualServers/inbound\n"
       "  fqdn: mx.example.com\n"

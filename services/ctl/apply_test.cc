@@ -36,7 +36,8 @@ class FakeServers final : public config::v1::VirtualServerService::Service {
  public:
   explicit FakeServers(World* world) : world_(world) {}
 
-  grpc::Status GetVirtualServer(grpc::ServerContext*, const config::v1::GetVirtualServerRequest* request, config::v1::VirtualServer* response) override {
+  grpc::Status GetVirtualServer(grpc::ServerContext*, const config::v1::GetVirtualServerRequest* request,
+                                config::v1::VirtualServer* response) override {
     auto found = world_->servers.find(request->name());
     if (found == world_->servers.end()) return {grpc::StatusCode::NOT_FOUND, "there is no " + request->name()};
     *response = found->second;
@@ -44,7 +45,8 @@ class FakeServers final : public config::v1::VirtualServerService::Service {
   }
 
   // One at a time, so that paging is walked.
-  grpc::Status ListVirtualServers(grpc::ServerContext*, const config::v1::ListVirtualServersRequest* request, config::v1::ListVirtualServersResponse* response) override {
+  grpc::Status ListVirtualServers(grpc::ServerContext*, const config::v1::ListVirtualServersRequest* request,
+                                  config::v1::ListVirtualServersResponse* response) override {
     auto at = request->page_token().empty() ? world_->servers.begin() : world_->servers.find(request->page_token());
     if (at == world_->servers.end()) return grpc::Status::OK;
     *response->add_virtual_servers() = at->second;
@@ -52,18 +54,21 @@ class FakeServers final : public config::v1::VirtualServerService::Service {
     return grpc::Status::OK;
   }
 
-  grpc::Status CreateVirtualServer(grpc::ServerContext*, const config::v1::CreateVirtualServerRequest* request, config::v1::VirtualServer* response) override {
+  grpc::Status CreateVirtualServer(grpc::ServerContext*, const config::v1::CreateVirtualServerRequest* request,
+                                   config::v1::VirtualServer* response) override {
     *response = request->virtual_server();
     response->set_name("virtualServers/" + request->virtual_server_id());
     return Store(request->validate_only(), "create ", response);
   }
 
-  grpc::Status UpdateVirtualServer(grpc::ServerContext*, const config::v1::UpdateVirtualServerRequest* request, config::v1::VirtualServer* response) override {
+  grpc::Status UpdateVirtualServer(grpc::ServerContext*, const config::v1::UpdateVirtualServerRequest* request,
+                                   config::v1::VirtualServer* response) override {
     *response = request->virtual_server();
     return Store(request->validate_only(), "update ", response);
   }
 
-  grpc::Status DeleteVirtualServer(grpc::ServerContext*, const config::v1::DeleteVirtualServerRequest* request, google::protobuf::Empty*) override {
+  grpc::Status DeleteVirtualServer(grpc::ServerContext*, const config::v1::DeleteVirtualServerRequest* request,
+                                   google::protobuf::Empty*) override {
     world_->servers.erase(request->name());
     world_->log.push_back("delete " + request->name());
     return grpc::Status::OK;
@@ -72,7 +77,8 @@ class FakeServers final : public config::v1::VirtualServerService::Service {
  private:
   grpc::Status Store(bool validate_only, const std::string& verb, config::v1::VirtualServer* server) {
     for (const std::string& certificate : server->certificates()) {
-      if (world_->certificates.count(certificate) == 0) return {grpc::StatusCode::INVALID_ARGUMENT, "there is no " + certificate};
+      if (world_->certificates.count(certificate) == 0)
+        return {grpc::StatusCode::INVALID_ARGUMENT, "there is no " + certificate};
     }
     if (!server->has_banner_text()) server->set_banner_text("ESMTP Gatepost");
     server->set_state(config::v1::VirtualServer::STARTED);
@@ -91,7 +97,8 @@ class FakeCertificates final : public config::v1::CertificateService::Service {
  public:
   explicit FakeCertificates(World* world) : world_(world) {}
 
-  grpc::Status GetCertificate(grpc::ServerContext*, const config::v1::GetCertificateRequest* request, config::v1::Certificate* response) override {
+  grpc::Status GetCertificate(grpc::ServerContext*, const config::v1::GetCertificateRequest* request,
+                              config::v1::Certificate* response) override {
     if (world_->unavailable) return {grpc::StatusCode::UNAVAILABLE, "the store is locked"};
     auto found = world_->certificates.find(request->name());
     if (found == world_->certificates.end()) return {grpc::StatusCode::NOT_FOUND, "there is no " + request->name()};
@@ -99,12 +106,14 @@ class FakeCertificates final : public config::v1::CertificateService::Service {
     return grpc::Status::OK;
   }
 
-  grpc::Status ListCertificates(grpc::ServerContext*, const config::v1::ListCertificatesRequest*, config::v1::ListCertificatesResponse* response) override {
+  grpc::Status ListCertificates(grpc::ServerContext*, const config::v1::ListCertificatesRequest*,
+                                config::v1::ListCertificatesResponse* response) override {
     for (const auto& [name, certificate] : world_->certificates) *response->add_certificates() = certificate;
     return grpc::Status::OK;
   }
 
-  grpc::Status CreateCertificate(grpc::ServerContext*, const config::v1::CreateCertificateRequest* request, config::v1::Certificate* response) override {
+  grpc::Status CreateCertificate(grpc::ServerContext*, const config::v1::CreateCertificateRequest* request,
+                                 config::v1::Certificate* response) override {
     *response = request->certificate();
     response->set_name("certificates/" + request->certificate_id());
     response->clear_private_key_pem();
@@ -114,7 +123,8 @@ class FakeCertificates final : public config::v1::CertificateService::Service {
     return grpc::Status::OK;
   }
 
-  grpc::Status UpdateCertificate(grpc::ServerContext*, const config::v1::UpdateCertificateRequest* request, config::v1::Certificate* response) override {
+  grpc::Status UpdateCertificate(grpc::ServerContext*, const config::v1::UpdateCertificateRequest* request,
+                                 config::v1::Certificate* response) override {
     *response = request->certificate();
     response->clear_private_key_pem();
     if (request->validate_only()) return grpc::Status::OK;
@@ -123,7 +133,8 @@ class FakeCertificates final : public config::v1::CertificateService::Service {
     return grpc::Status::OK;
   }
 
-  grpc::Status DeleteCertificate(grpc::ServerContext*, const config::v1::DeleteCertificateRequest* request, google::protobuf::Empty*) override {
+  grpc::Status DeleteCertificate(grpc::ServerContext*, const config::v1::DeleteCertificateRequest* request,
+                                 google::protobuf::Empty*) override {
     world_->certificates.erase(request->name());
     world_->log.push_back("delete " + request->name());
     return grpc::Status::OK;
@@ -137,14 +148,16 @@ class FakeUsers final : public auth::v1::UserService::Service {
  public:
   explicit FakeUsers(World* world) : world_(world) {}
 
-  grpc::Status GetUser(grpc::ServerContext*, const auth::v1::GetUserRequest* request, auth::v1::User* response) override {
+  grpc::Status GetUser(grpc::ServerContext*, const auth::v1::GetUserRequest* request,
+                       auth::v1::User* response) override {
     auto found = world_->users.find(request->name());
     if (found == world_->users.end()) return {grpc::StatusCode::NOT_FOUND, "there is no " + request->name()};
     *response = found->second;
     return grpc::Status::OK;
   }
 
-  grpc::Status CreateUser(grpc::ServerContext*, const auth::v1::CreateUserRequest* request, auth::v1::User* response) override {
+  grpc::Status CreateUser(grpc::ServerContext*, const auth::v1::CreateUserRequest* request,
+                          auth::v1::User* response) override {
     *response = request->user();
     response->set_name("users/" + request->user_id());
     response->clear_password();
@@ -154,7 +167,8 @@ class FakeUsers final : public auth::v1::UserService::Service {
     return grpc::Status::OK;
   }
 
-  grpc::Status UpdateUser(grpc::ServerContext*, const auth::v1::UpdateUserRequest* request, auth::v1::User* response) override {
+  grpc::Status UpdateUser(grpc::ServerContext*, const auth::v1::UpdateUserRequest* request,
+                          auth::v1::User* response) override {
     *response = request->user();
     if (request->validate_only()) return grpc::Status::OK;
     world_->users[response->name()] = *response;
@@ -224,7 +238,8 @@ selfSigned: {dnsNames: [mx.example.com]}
 
 TEST_F(ApplyTest, WhatIsNamedByOthersIsCreatedFirst) {
   ASSERT_TRUE(Apply(kAll).ok());
-  EXPECT_THAT(world_.log, ElementsAre("create certificates/mx", "create users/alice password=secret", "create virtualServers/inbound"));
+  EXPECT_THAT(world_.log, ElementsAre("create certificates/mx", "create users/alice password=secret",
+                                      "create virtualServers/inbound"));
   EXPECT_EQ(out_, "certificates/mx created\nusers/alice created\nvirtualServers/inbound created\n");
 }
 
@@ -280,8 +295,10 @@ TEST_F(ApplyTest, PruneDeletesOnlyOfTheKindsInTheFile) {
   ASSERT_TRUE(Apply(kAll).ok());
   world_.servers["virtualServers/z"].set_name("virtualServers/z");
   world_.log.clear();
-  ASSERT_TRUE(Apply("kind: VirtualServer\nname: virtualServers/other\nfqdn: b.example.com\n", {"--prune", "--yes"}).ok());
-  EXPECT_THAT(world_.log, ElementsAre("create virtualServers/other", "delete virtualServers/inbound", "delete virtualServers/z"));
+  ASSERT_TRUE(
+      Apply("kind: VirtualServer\nname: virtualServers/other\nfqdn: b.example.com\n", {"--prune", "--yes"}).ok());
+  EXPECT_THAT(world_.log,
+              ElementsAre("create virtualServers/other", "delete virtualServers/inbound", "delete virtualServers/z"));
   EXPECT_EQ(world_.certificates.size(), 1u);
   EXPECT_EQ(world_.users.size(), 1u);
 }
@@ -289,14 +306,16 @@ TEST_F(ApplyTest, PruneDeletesOnlyOfTheKindsInTheFile) {
 TEST_F(ApplyTest, PruneWithoutATerminalListsAndRefuses) {
   ASSERT_TRUE(Apply(kAll).ok());
   world_.log.clear();
-  EXPECT_TRUE(IsUsageError(Apply("kind: VirtualServer\nname: virtualServers/other\nfqdn: b.example.com\n", {"--prune"})));
+  EXPECT_TRUE(
+      IsUsageError(Apply("kind: VirtualServer\nname: virtualServers/other\nfqdn: b.example.com\n", {"--prune"})));
   EXPECT_THAT(world_.log, ElementsAre("create virtualServers/other"));
   EXPECT_THAT(err_, HasSubstr("  virtualServers/inbound\n"));
 }
 
 TEST_F(ApplyTest, EveryFaultOfAFileIsReportedAndNothingSent) {
   const absl::Status status = Apply(
-      "kind: VirtualServer\nname: virtualServers/a\nfqdn: a.example.com\nfqdnn: x\n---\nkind: Router\nname: x\n---\nname: y\n---\nkind: User\nname: virtualServers/b\nlogin: b\n"
+      "kind: VirtualServer\nname: virtualServers/a\nfqdn: a.example.com\nfqdnn: x\n---\nkind: Router\nname: "
+      "x\n---\nname: y\n---\nkind: User\nname: virtualServers/b\nlogin: b\n"
       "---\nkind: VirtualServer\nname: c\nfqdn: c\n---\nkind: VirtualServer\nname: virtualServers/c\nfqdn: c\n");
   EXPECT_TRUE(IsUsageError(status));
   const std::string text(status.message());
@@ -309,7 +328,8 @@ TEST_F(ApplyTest, EveryFaultOfAFileIsReportedAndNothingSent) {
 }
 
 TEST_F(ApplyTest, AFailureNamesTheResource) {
-  const absl::Status status = Apply("kind: VirtualServer\nname: virtualServers/a\nfqdn: a\ncertificates: [certificates/none]\n");
+  const absl::Status status =
+      Apply("kind: VirtualServer\nname: virtualServers/a\nfqdn: a\ncertificates: [certificates/none]\n");
   EXPECT_EQ(status.message(), "virtualServers/a: there is no certificates/none");
   EXPECT_FALSE(IsUsageError(status));
 }

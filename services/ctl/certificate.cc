@@ -36,18 +36,21 @@ std::string Names(const Certificate& certificate) {
 }
 
 absl::Status List(Invocation* invocation) {
-  auto certificates = ListAll<Certificate, Certificates::Stub, config::v1::ListCertificatesRequest, config::v1::ListCertificatesResponse>(
-      invocation, Service::kConfig, &Certificates::Stub::ListCertificates, [](auto* response) { return response->mutable_certificates(); });
+  auto certificates =
+      ListAll<Certificate, Certificates::Stub, config::v1::ListCertificatesRequest,
+              config::v1::ListCertificatesResponse>(invocation, Service::kConfig, &Certificates::Stub::ListCertificates,
+                                                    [](auto* response) { return response->mutable_certificates(); });
   if (!certificates.ok()) return certificates.status();
   const int64_t now = std::time(nullptr);
   Table table{{"NAME", "DNS NAMES", "KEY", "EXPIRES", "SELF-SIGNED", "SHA-256"}, {}};
   for (const Certificate& certificate : *certificates) {
     const auto& facts = certificate.facts();
     table.rows.push_back({IdOf(certificate.name()), Names(certificate), Certificate::KeyType_Name(facts.key_type()),
-                          RelativeTime(facts.not_after().seconds(), now), facts.subject() == facts.issuer() ? "yes" : "no",
-                          facts.sha256_fingerprint().substr(0, 16)});
+                          RelativeTime(facts.not_after().seconds(), now),
+                          facts.subject() == facts.issuer() ? "yes" : "no", facts.sha256_fingerprint().substr(0, 16)});
   }
-  return PrintList(invocation->options.output, Pointers(*certificates), table, "There are no certificates: gatepostctl certificate create --help", invocation->out);
+  return PrintList(invocation->options.output, Pointers(*certificates), table,
+                   "There are no certificates: gatepostctl certificate create --help", invocation->out);
 }
 
 absl::Status Get(Invocation* invocation, const Arguments& arguments) {
@@ -65,14 +68,18 @@ absl::Status Get(Invocation* invocation, const Arguments& arguments) {
 absl::Status Send(Invocation* invocation, const config::v1::CreateCertificateRequest& request, std::string_view what) {
   auto certificate = invocation->Call(Service::kConfig, &Certificates::Stub::CreateCertificate, request);
   if (!certificate.ok()) return certificate.status();
-  if (invocation->options.output != Format::kText) return PrintResource(invocation->options.output, *certificate, invocation->out);
+  if (invocation->options.output != Format::kText)
+    return PrintResource(invocation->options.output, *certificate, invocation->out);
   invocation->out << certificate->name() << ' ' << what << ": " << Names(*certificate) << ", expires "
                   << RelativeTime(certificate->facts().not_after().seconds(), std::time(nullptr)) << '\n';
   return absl::OkStatus();
 }
 
 absl::Status Create(Invocation* invocation, const Arguments& arguments) {
-  if (!arguments.self_signed) return UsageError("--self-signed is missing; a certificate that you have already is imported: gatepostctl certificate import --help");
+  if (!arguments.self_signed)
+    return UsageError(
+        "--self-signed is missing; a certificate that you have already is imported: gatepostctl certificate import "
+        "--help");
   config::v1::CreateCertificateRequest request;
   request.set_certificate_id(IdOf(arguments.id));
   Certificate* certificate = request.mutable_certificate();
@@ -84,7 +91,8 @@ absl::Status Create(Invocation* invocation, const Arguments& arguments) {
 }
 
 absl::Status Import(Invocation* invocation, const Arguments& arguments) {
-  if (arguments.chain_file == "-" && arguments.key_file == "-") return UsageError("only one of --chain and --private-key can be standard input");
+  if (arguments.chain_file == "-" && arguments.key_file == "-")
+    return UsageError("only one of --chain and --private-key can be standard input");
   auto chain = ReadInput(arguments.chain_file, invocation->in);
   if (!chain.ok()) return chain.status();
   auto key = ReadInput(arguments.key_file, invocation->in);
@@ -105,7 +113,8 @@ absl::Status Import(Invocation* invocation, const Arguments& arguments) {
   if (!arguments.display_name.empty()) update.mutable_update_mask()->add_paths("display_name");
   auto stored = invocation->Call(Service::kConfig, &Certificates::Stub::UpdateCertificate, update);
   if (!stored.ok()) return stored.status();
-  if (invocation->options.output != Format::kText) return PrintResource(invocation->options.output, *stored, invocation->out);
+  if (invocation->options.output != Format::kText)
+    return PrintResource(invocation->options.output, *stored, invocation->out);
   invocation->out << stored->name() << " imported: " << Names(*stored) << ", expires "
                   << RelativeTime(stored->facts().not_after().seconds(), std::time(nullptr)) << '\n';
   return absl::OkStatus();
@@ -131,7 +140,8 @@ void AddCertificate(CLI::App* root, Invocation* invocation) {
   CLI::App* list = noun->add_subcommand("list", "List all certificates, and when they expire");
   list->callback([=] { invocation->action = [=] { return List(invocation); }; });
 
-  auto add = [&](const std::string& verb, const std::string& help, absl::Status (*action)(Invocation*, const Arguments&)) {
+  auto add = [&](const std::string& verb, const std::string& help,
+                 absl::Status (*action)(Invocation*, const Arguments&)) {
     CLI::App* command = noun->add_subcommand(verb, help);
     command->add_option("ID", a->id, "The certificate's id, for example mail")->required();
     command->callback([=] { invocation->action = [=] { return action(invocation, *arguments); }; });
@@ -143,14 +153,18 @@ void AddCertificate(CLI::App* root, Invocation* invocation) {
 
   CLI::App* create = add("create", "Let the service make a key and a self-signed certificate", Create);
   create->add_flag("--self-signed", a->self_signed, "Self-signed (the only kind that the service makes by itself)");
-  create->add_option("--dns", a->dns_names, "A name it is for; the first is its subject. Repeatable")->required()->allow_extra_args(false)->take_all();
+  Repeatable(
+      create->add_option("--dns", a->dns_names, "A name it is for; the first is its subject. Repeatable")->required());
   create->add_option("--days", a->days, "How long it is valid (397)")->check(CLI::Range(1, 3650));
   create->add_flag("--rsa", a->rsa, "An RSA key instead of ECDSA on P-256, for old clients");
   create->add_option("--display-name", a->display_name, "A name for administrators");
   create->footer("Example:\n  gatepostctl certificate create mail --self-signed --dns mail.example.com");
 
-  CLI::App* import = add("import", "Import a certificate and its key, or replace an earlier one; edges use it for the next handshake", Import);
-  import->add_option("--chain", a->chain_file, "The certificate, then its intermediates, PEM (- for standard input)")->required();
+  CLI::App* import =
+      add("import", "Import a certificate and its key, or replace an earlier one; edges use it for the next handshake",
+          Import);
+  import->add_option("--chain", a->chain_file, "The certificate, then its intermediates, PEM (- for standard input)")
+      ->required();
   import->add_option("--private-key", a->key_file, "Its key, PEM, not encrypted (- for standard input)")->required();
   import->add_option("--display-name", a->display_name, "A name for administrators");
   import->footer("Example:\n  gatepostctl certificate import mail --chain fullchain.pem --private-key privkey.pem");

@@ -6,9 +6,10 @@
 #include <istream>
 #include <iterator>
 #include <system_error>
+#include <utility>
 
 #include "services/ctl/explain.h"
-#include "services/rpc/credentials.h"
+#include "services/rpc/channel.h"
 
 namespace gatepost::ctl {
 namespace {
@@ -22,20 +23,24 @@ absl::StatusOr<std::shared_ptr<grpc::Channel>> Invocation::Channel(Service servi
   std::shared_ptr<grpc::Channel>& channel = channels_[static_cast<int>(service)];
   if (channel != nullptr) return channel;
   if (options.cert.empty() || options.key.empty() || options.ca.empty()) {
-    return UsageError("who are you? --cert, --key and --ca are needed (or GATEPOSTCTL_CERT, _KEY and _CA; deploy/local/up writes them to DIR/env)");
+    return UsageError(
+        "who are you? --cert, --key and --ca are needed (or GATEPOSTCTL_CERT, _KEY and _CA; deploy/local/up writes "
+        "them to DIR/env)");
   }
-  const rpc::TlsFiles files{options.cert, options.key, options.ca};
-  if (auto identity = rpc::CheckTlsFiles(files); !identity.ok()) return identity.status();
   rpc::ChannelOptions channel_options;
   channel_options.address = service == Service::kConfig ? options.config_address : options.auth_address;
   channel_options.server_name = options.server_name;
   channel_options.server_role = service == Service::kConfig ? rpc::Role::kConfig : rpc::Role::kAuth;
-  channel_options.files = files;
-  channel = rpc::MakeChannel(channel_options);
+  channel_options.identity = {options.cert, options.key, options.ca};
+  auto made = rpc::MakeChannel(channel_options);
+  if (!made.ok()) return made.status();
+  channel = *std::move(made);
   return channel;
 }
 
-void Invocation::UseChannel(Service service, std::shared_ptr<grpc::Channel> channel) { channels_[static_cast<int>(service)] = std::move(channel); }
+void Invocation::UseChannel(Service service, std::shared_ptr<grpc::Channel> channel) {
+  channels_[static_cast<int>(service)] = std::move(channel);
+}
 
 void Invocation::Prepare(grpc::ClientContext* context) const {
   context->set_deadline(std::chrono::system_clock::now() + std::chrono::seconds(options.timeout_seconds));
@@ -66,11 +71,14 @@ CLI::App* AddNoun(CLI::App* root, const std::string& noun, const std::string& he
   return app;
 }
 
+CLI::Option* Repeatable(CLI::Option* option) { return option->expected(1)->allow_extra_args(false)->take_all(); }
+
 absl::StatusOr<std::string> ReadInput(const std::string& path, std::istream& in) {
   std::ifstream file;
   if (path != "-") {
     file.open(path, std::ios::binary);
-    if (!file) return absl::FailedPreconditionError("cannot read " + path + ": " + std::generic_category().message(errno));
+    if (!file)
+      return absl::FailedPreconditionError("cannot read " + path + ": " + std::generic_category().message(errno));
   }
   std::istream& source = path == "-" ? in : file;
   std::string text;

@@ -1,8 +1,9 @@
-// What every noun of gatepostctl shares: the command under construction, the connection, the way results and errors leave.
+// What every noun of gatepostctl shares: the command under construction, the connection, the way results and errors
+// leave.
 //
-// Each noun's file has one function that adds its subcommands to the root; a subcommand's callback only stores an action in
-// the Invocation, which main runs after parsing. Actions return a Status: its message is what the user reads. UsageError
-// makes exit code 2 of it, anything else 1. One thread.
+// Each noun's file has one function that adds its subcommands to the root; a subcommand's callback only stores an
+// action in the Invocation, which main runs after parsing. Actions return a Status: its message is what the user reads.
+// UsageError makes exit code 2 of it, anything else 1. One thread.
 #pragma once
 
 #include <grpcpp/grpcpp.h>
@@ -51,9 +52,11 @@ class Invocation {
   // Another channel than the options say: for tests.
   void UseChannel(Service service, std::shared_ptr<grpc::Channel> channel);
 
-  // One unary call. The Status of a failure is ready to be shown: what to do, then every violation on a line of its own.
+  // One unary call. The Status of a failure is ready to be shown: what to do, then every violation on a line of its
+  // own.
   template <typename Stub, typename Request, typename Response>
-  absl::StatusOr<Response> Call(Service service, grpc::Status (Stub::*method)(grpc::ClientContext*, const Request&, Response*),
+  absl::StatusOr<Response> Call(Service service,
+                                grpc::Status (Stub::*method)(grpc::ClientContext*, const Request&, Response*),
                                 const Request& request) {
     auto channel = Channel(service);
     if (!channel.ok()) return channel.status();
@@ -82,6 +85,9 @@ std::string NameOf(std::string_view collection, std::string_view id);
 
 // Adds `noun` with its help; its subcommands are required, and global options may follow them.
 CLI::App* AddNoun(CLI::App* root, const std::string& noun, const std::string& help);
+
+// An option that may be given many times, with one value each.
+CLI::Option* Repeatable(CLI::Option* option);
 
 // The contents of a file, "-" being standard input. 16 MiB at most.
 absl::StatusOr<std::string> ReadInput(const std::string& path, std::istream& in);

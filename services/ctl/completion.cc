@@ -20,10 +20,13 @@ struct Place {
 void Collect(const CLI::App& app, const std::string& path, std::vector<Place>* places) {
   Place place;
   place.path = path;
-  for (const CLI::App* child : app.get_subcommands([](const CLI::App*) { return true; })) place.commands.push_back(child);
-  for (const CLI::Option* option : app.get_options([](const CLI::Option* o) { return !o->get_lnames().empty(); })) place.options.push_back(option);
+  for (const CLI::App* child : app.get_subcommands([](const CLI::App*) { return true; }))
+    place.commands.push_back(child);
+  for (const CLI::Option* option : app.get_options([](const CLI::Option* o) { return !o->get_lnames().empty(); }))
+    place.options.push_back(option);
   places->push_back(place);
-  for (const CLI::App* child : place.commands) Collect(*child, path.empty() ? child->get_name() : path + " " + child->get_name(), places);
+  for (const CLI::App* child : place.commands)
+    Collect(*child, path.empty() ? child->get_name() : path + " " + child->get_name(), places);
 }
 
 std::string Words(const Place& place, const Place& root) {
@@ -51,30 +54,37 @@ std::string Summary(std::string text) {
 
 std::string Bash(const std::vector<Place>& places) {
   std::string cases;
-  for (const Place& place : places) cases += "    '" + place.path + "') words='" + Words(place, places.front()) + "' ;;\n";
+  for (const Place& place : places)
+    cases += "    '" + place.path + "') words='" + Words(place, places.front()) + "' ;;\n";
   std::string known = "|";
   for (const Place& place : places) known += place.path + "|";
   return "# bash completion for gatepostctl:  . <(gatepostctl completion bash)\n"
          "_gatepostctl() {\n"
-         "  local place='' word words='' i known='" + known + "'\n"
+         "  local place='' word words='' i known='" +
+         known +
+         "'\n"
          "  for ((i = 1; i < COMP_CWORD; ++i)); do\n"
          "    word=\"${place:+$place }${COMP_WORDS[i]}\"\n"
          "    if [[ $known == *\"|$word|\"* ]]; then place=$word; fi\n"
          "  done\n"
-         "  case $place in\n" + cases + "  esac\n"
+         "  case $place in\n" +
+         cases +
+         "  esac\n"
          "  COMPREPLY=()\n"
          "  case ${COMP_WORDS[COMP_CWORD-1]} in\n"
          "    --output) words='text json yaml' ;;\n"
          "    -f|--file|--cert|--key|--ca|--chain|--private-key|--password-file|--config-file|--dir) words='' ;;\n"
          "  esac\n"
-         "  while IFS= read -r word; do COMPREPLY+=(\"$word\"); done < <(compgen -W \"$words\" -- \"${COMP_WORDS[COMP_CWORD]}\")\n"
+         "  while IFS= read -r word; do COMPREPLY+=(\"$word\"); done < <(compgen -W \"$words\" -- "
+         "\"${COMP_WORDS[COMP_CWORD]}\")\n"
          "}\n"
          "complete -o default -F _gatepostctl gatepostctl\n";
 }
 
 std::string Zsh(const std::vector<Place>& places) {
   return "#compdef gatepostctl\n# zsh completion for gatepostctl:  . <(gatepostctl completion zsh), after compinit\n"
-         "autoload -U +X bashcompinit && bashcompinit\n" + Bash(places);
+         "autoload -U +X bashcompinit && bashcompinit\n" +
+         Bash(places);
 }
 
 std::string Fish(const std::vector<Place>& places) {
@@ -86,7 +96,8 @@ std::string Fish(const std::vector<Place>& places) {
       condition.clear();
       for (size_t begin = 0; begin < place.path.size();) {
         const size_t end = std::min(place.path.find(' ', begin), place.path.size());
-        condition += (condition.empty() ? "" : "; and ") + std::string("__fish_seen_subcommand_from ") + place.path.substr(begin, end - begin);
+        condition += (condition.empty() ? "" : "; and ") + std::string("__fish_seen_subcommand_from ") +
+                     place.path.substr(begin, end - begin);
         begin = end + 1;
       }
       if (!place.commands.empty()) {
@@ -95,11 +106,13 @@ std::string Fish(const std::vector<Place>& places) {
       }
     }
     for (const CLI::App* command : place.commands) {
-      out += "complete -c gatepostctl -f -n '" + condition + "' -a '" + command->get_name() + "' -d '" + Summary(command->get_description()) + "'\n";
+      out += "complete -c gatepostctl -f -n '" + condition + "' -a '" + command->get_name() + "' -d '" +
+             Summary(command->get_description()) + "'\n";
     }
     for (const CLI::Option* option : place.options) {
-      out += "complete -c gatepostctl " + (place.path.empty() ? std::string() : "-n '" + condition + "' ") + "-l " + option->get_lnames().front() +
-             (option->get_items_expected_max() > 0 ? " -r" : "") + " -d '" + Summary(option->get_description()) + "'\n";
+      out += "complete -c gatepostctl " + (place.path.empty() ? std::string() : "-n '" + condition + "' ") + "-l " +
+             option->get_lnames().front() + (option->get_items_expected_max() > 0 ? " -r" : "") + " -d '" +
+             Summary(option->get_description()) + "'\n";
     }
   }
   return out;
@@ -117,7 +130,8 @@ absl::StatusOr<std::string> CompletionScript(const CLI::App& root, std::string_v
 }
 
 void AddCompletion(CLI::App* root, Invocation* invocation) {
-  CLI::App* command = root->add_subcommand("completion", "Print a script that teaches your shell this program's commands");
+  CLI::App* command =
+      root->add_subcommand("completion", "Print a script that teaches your shell this program's commands");
   auto shell = std::make_shared<std::string>();
   command->add_option("shell", *shell, "bash, zsh or fish")->required()->check(CLI::IsMember({"bash", "zsh", "fish"}));
   command->footer("In ~/.bashrc:   . <(gatepostctl completion bash)");

@@ -41,8 +41,13 @@ TEST_F(Completion, ZshUsesTheSameTree) {
 TEST_F(Completion, FishOffersVerbsBehindTheirNounAlone) {
   const std::string script = *CompletionScript(root_, "fish");
   EXPECT_THAT(script, HasSubstr("-n '__fish_use_subcommand' -a 'thing' -d 'Things'"));
-  EXPECT_THAT(script, HasSubstr("-n '__fish_seen_subcommand_from thing; and not __fish_seen_subcommand_from list create' -a 'create'"));
-  EXPECT_THAT(script, HasSubstr("-n '__fish_seen_subcommand_from thing; and __fish_seen_subcommand_from create' -l size -r -d 'Its size'"));
+  EXPECT_THAT(
+      script,
+      HasSubstr("-n '__fish_seen_subcommand_from thing; and not __fish_seen_subcommand_from list create' -a 'create'"));
+  EXPECT_THAT(
+      script,
+      HasSubstr(
+          "-n '__fish_seen_subcommand_from thing; and __fish_seen_subcommand_from create' -l size -r -d 'Its size'"));
   EXPECT_THAT(script, Not(HasSubstr("It's")));
 }
 

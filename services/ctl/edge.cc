@@ -34,17 +34,24 @@ absl::Status List(Invocation* invocation) {
       if (listener.state() == ListenerStatus::OPEN) ++open;
       if (listener.state() != ListenerStatus::FAILED) continue;
       ++failed;
-      troubles.push_back(IdOf(edge.name()) + ": " + IdOf(listener.virtual_server()) + " cannot listen on " + listener.address() + " port " +
-                         std::to_string(listener.port()) + ": " + Printable(listener.reason()));
+      troubles.push_back(IdOf(edge.name()) + ": " + IdOf(listener.virtual_server()) + " cannot listen on " +
+                         listener.address() + " port " + std::to_string(listener.port()) + ": " +
+                         Printable(listener.reason()));
     }
     if (edge.has_refusal()) {
-      troubles.push_back(IdOf(edge.name()) + ": refused revision " + std::to_string(edge.refusal().revision()) + ": " + Printable(edge.refusal().reason()));
+      troubles.push_back(IdOf(edge.name()) + ": refused revision " + std::to_string(edge.refusal().revision()) + ": " +
+                         Printable(edge.refusal().reason()));
     }
-    table.rows.push_back({IdOf(edge.name()), edge.pool(), edge.connected() ? "yes" : "NO", Revision(edge),
-                          std::to_string(open) + " open" + (failed > 0 ? ", " + std::to_string(failed) + " FAILED" : ""),
-                          edge.has_last_seen_time() ? RelativeTime(edge.last_seen_time().seconds(), now) : "-", Printable(edge.version())});
+    table.rows.push_back(
+        {IdOf(edge.name()), edge.pool(), edge.connected() ? "yes" : "NO", Revision(edge),
+         std::to_string(open) + " open" + (failed > 0 ? ", " + std::to_string(failed) + " FAILED" : ""),
+         edge.has_last_seen_time() ? RelativeTime(edge.last_seen_time().seconds(), now) : "-",
+         Printable(edge.version())});
   }
-  if (absl::Status status = PrintList(invocation->options.output, Pointers(*edges), table, "No edge has watched since the config service started.", invocation->out); !status.ok()) return status;
+  if (absl::Status status = PrintList(invocation->options.output, Pointers(*edges), table,
+                                      "No edge has watched since the config service started.", invocation->out);
+      !status.ok())
+    return status;
   if (invocation->options.output == Format::kText) {
     for (const std::string& trouble : troubles) invocation->out << trouble << '\n';
   }

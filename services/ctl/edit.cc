@@ -15,7 +15,9 @@ absl::Status AddFile(const std::string& path, std::istream& in, YAML::Node root,
   if (!text.ok()) return text.status();
   auto documents = LoadStream(*text);
   if (!documents.ok()) return UsageError(path + ": " + std::string(documents.status().message()));
-  if (documents->size() != 1 || !documents->front().IsMap()) return UsageError(path + ": one document with one resource is expected here; for several there is `gatepostctl apply -f`");
+  if (documents->size() != 1 || !documents->front().IsMap())
+    return UsageError(path +
+                      ": one document with one resource is expected here; for several there is `gatepostctl apply -f`");
   for (const auto& entry : documents->front()) {
     const std::string key = entry.first.IsScalar() ? entry.first.Scalar() : "";
     // What `get` prints and the command line says.
@@ -31,20 +33,23 @@ absl::Status AddFile(const std::string& path, std::istream& in, YAML::Node root,
 
 void AddEditOptions(CLI::App* command, Edit* edit, bool update) {
   command->add_option("-f,--file", edit->file, "A file with the resource as YAML or JSON (- for standard input)");
-  command->add_option("--set", edit->set, "PATH=VALUE: sets a field; VALUE is YAML. Lists are set as a whole. Repeatable")->expected(1)->allow_extra_args(false)->take_all();
+  Repeatable(command->add_option("--set", edit->set,
+                                 "PATH=VALUE: sets a field; VALUE is YAML. Lists are set as a whole. Repeatable"));
   if (update) {
-    command->add_option("--clear", edit->clear, "PATH: sets a field back to its default. Repeatable")->expected(1)->allow_extra_args(false)->take_all();
+    Repeatable(command->add_option("--clear", edit->clear, "PATH: sets a field back to its default. Repeatable"));
   }
 }
 
-absl::Status ApplyEdit(const Edit& edit, std::istream& in, google::protobuf::Message* resource, google::protobuf::FieldMask* mask) {
+absl::Status ApplyEdit(const Edit& edit, std::istream& in, google::protobuf::Message* resource,
+                       google::protobuf::FieldMask* mask) {
   YAML::Node root(YAML::NodeType::Map);
   if (!edit.file.empty()) {
     if (absl::Status status = AddFile(edit.file, in, root, mask); !status.ok()) return status;
   }
   for (const std::string& assignment : edit.set) {
     const size_t equals = assignment.find('=');
-    if (equals == std::string::npos || equals == 0) return UsageError("--set takes PATH=VALUE, not '" + assignment + "'");
+    if (equals == std::string::npos || equals == 0)
+      return UsageError("--set takes PATH=VALUE, not '" + assignment + "'");
     const std::string path = assignment.substr(0, equals);
     auto value = LoadStream("- " + assignment.substr(equals + 1));
     if (!value.ok() || value->size() != 1) {
@@ -53,7 +58,8 @@ absl::Status ApplyEdit(const Edit& edit, std::istream& in, google::protobuf::Mes
       if (!value.ok()) return UsageError("--set " + path + ": " + std::string(value.status().message()));
       if (value->size() != 1) return UsageError("--set " + path + ": one value is expected");
     }
-    if (absl::Status status = SetPath(root, path, value->front()); !status.ok()) return UsageError("--set " + path + ": " + std::string(status.message()));
+    if (absl::Status status = SetPath(root, path, value->front()); !status.ok())
+      return UsageError("--set " + path + ": " + std::string(status.message()));
     if (mask != nullptr) mask->add_paths(ProtoPath(path));
   }
   for (const std::string& path : edit.clear) {

@@ -26,9 +26,11 @@ struct Edit {
 // Adds --file and --set, and for updates --clear.
 void AddEditOptions(CLI::App* command, Edit* edit, bool update);
 
-// Fills `resource` from the edit; `mask` (may be null) receives the paths that it touches: the file's fields, what was set,
-// what was cleared. INVALID_ARGUMENT (a usage error): no such field, a value of the wrong type, a malformed PATH=VALUE.
-absl::Status ApplyEdit(const Edit& edit, std::istream& in, google::protobuf::Message* resource, google::protobuf::FieldMask* mask);
+// Fills `resource` from the edit; `mask` (may be null) receives the paths that it touches: the file's fields, what was
+// set, what was cleared. INVALID_ARGUMENT (a usage error): no such field, a value of the wrong type, a malformed
+// PATH=VALUE.
+absl::Status ApplyEdit(const Edit& edit, std::istream& in, google::protobuf::Message* resource,
+                       google::protobuf::FieldMask* mask);
 
 // Parses protobuf's JSON strictly; the message says what is wrong in the words of the file.
 absl::Status ParseJson(const std::string& json, google::protobuf::Message* resource);

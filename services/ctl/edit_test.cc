@@ -32,7 +32,11 @@ Result Applied(const Edit& edit, const std::string& input = "") {
 }
 
 TEST(Edit, SetTakesYamlValuesAndEitherSpellingOfAField) {
-  const Result result = Applied({"", {"tls.requireSecureChannel=true", "fqdn=mail.example.com", "message_limits.max_recipients=200", "relay.entries=[{subnet: 10.0.0.0/8}, {address: '::1'}]"}, {}});
+  const Result result =
+      Applied({"",
+               {"tls.requireSecureChannel=true", "fqdn=mail.example.com", "message_limits.max_recipients=200",
+                "relay.entries=[{subnet: 10.0.0.0/8}, {address: '::1'}]"},
+               {}});
   ASSERT_TRUE(result.status.ok()) << result.status;
   EXPECT_TRUE(result.server.tls().require_secure_channel());
   EXPECT_EQ(result.server.fqdn(), "mail.example.com");
@@ -40,7 +44,8 @@ TEST(Edit, SetTakesYamlValuesAndEitherSpellingOfAField) {
   ASSERT_EQ(result.server.relay().entries_size(), 2);
   EXPECT_EQ(result.server.relay().entries(0).subnet(), "10.0.0.0/8");
   EXPECT_EQ(result.server.relay().entries(1).address(), "::1");
-  EXPECT_THAT(result.mask, ElementsAre("tls.require_secure_channel", "fqdn", "message_limits.max_recipients", "relay.entries"));
+  EXPECT_THAT(result.mask,
+              ElementsAre("tls.require_secure_channel", "fqdn", "message_limits.max_recipients", "relay.entries"));
 }
 
 TEST(Edit, ClearNamesAFieldInTheMaskAndLeavesItAbsent) {
@@ -51,7 +56,9 @@ TEST(Edit, ClearNamesAFieldInTheMaskAndLeavesItAbsent) {
 }
 
 TEST(Edit, AFileGivesItsFieldsAndSetGoesOnTop) {
-  const Result result = Applied({"-", {"fqdn=b.example.com"}, {}}, "kind: VirtualServer\nname: virtualServers/x\netag: \"7\"\nfqdn: a.example.com\ntls: {requireSecureChannel: true}\n");
+  const Result result = Applied({"-", {"fqdn=b.example.com"}, {}},
+                                "kind: VirtualServer\nname: virtualServers/x\netag: \"7\"\nfqdn: a.example.com\ntls: "
+                                "{requireSecureChannel: true}\n");
   ASSERT_TRUE(result.status.ok()) << result.status;
   EXPECT_EQ(result.server.fqdn(), "b.example.com");
   EXPECT_TRUE(result.server.tls().require_secure_channel());
@@ -78,7 +85,9 @@ TEST(Edit, AnAssignmentWithoutEqualsSignOrPathIsAnError) {
   EXPECT_TRUE(IsUsageError(Applied({"", {"=x"}, {}}).status));
 }
 
-TEST(Edit, OneFileHoldsOneResource) { EXPECT_TRUE(IsUsageError(Applied({"-", {}, {}}, "fqdn: a\n---\nfqdn: b\n").status)); }
+TEST(Edit, OneFileHoldsOneResource) {
+  EXPECT_TRUE(IsUsageError(Applied({"-", {}, {}}, "fqdn: a\n---\nfqdn: b\n").status));
+}
 
 TEST(Edit, PathsBecomeProtoPaths) {
   EXPECT_EQ(ProtoPath("tls.requireSecureChannel"), "tls.require_secure_channel");

@@ -6,7 +6,8 @@
 namespace gatepost::ctl {
 namespace {
 
-// What the violations are of is known from the command: `virtual_server.listeners[2].port` is shown as `listeners[2].port`.
+// What the violations are of is known from the command: `virtual_server.listeners[2].port` is shown as
+// `listeners[2].port`.
 std::string_view WithoutResource(std::string_view field) {
   for (std::string_view resource : {"virtual_server.", "certificate.", "user."}) {
     if (field.substr(0, resource.size()) == resource) return field.substr(resource.size());
@@ -14,12 +15,16 @@ std::string_view WithoutResource(std::string_view field) {
   return field;
 }
 
-std::string Hint(grpc::StatusCode code, std::string_view service, std::string_view address, const std::string& message) {
+std::string Hint(grpc::StatusCode code, std::string_view service, std::string_view address,
+                 const std::string& message) {
   switch (code) {
     case grpc::StatusCode::UNAVAILABLE:
-      return base::StrCat("the ", service, " service at ", address, " cannot be reached: ", message, ". Does it run there (--", service, "-address), and do --cert, --key and --ca belong to it?");
+      return base::StrCat("the ", service, " service at ", address, " cannot be reached: ", message,
+                          ". Does it run there (--", service, "-address), and do --cert, --key and --ca belong to it?");
     case grpc::StatusCode::DEADLINE_EXCEEDED:
-      return base::StrCat("the ", service, " service at ", address, " did not answer in time: is it overloaded, or is something between that swallows packets? (--timeout)");
+      return base::StrCat(
+          "the ", service, " service at ", address,
+          " did not answer in time: is it overloaded, or is something between that swallows packets? (--timeout)");
     case grpc::StatusCode::UNAUTHENTICATED:
       return base::StrCat("the ", service, " service does not accept this certificate (--cert): ", message);
     case grpc::StatusCode::PERMISSION_DENIED:
@@ -27,7 +32,10 @@ std::string Hint(grpc::StatusCode code, std::string_view service, std::string_vi
     case grpc::StatusCode::ABORTED:
       return base::StrCat("somebody else changed it meanwhile: get it again, then repeat your change. ", message);
     case grpc::StatusCode::UNIMPLEMENTED:
-      return base::StrCat("the ", service, " service does not know this call: are gatepostctl and the service of the same version, and is ", address, " its API port?");
+      return base::StrCat(
+          "the ", service,
+          " service does not know this call: are gatepostctl and the service of the same version, and is ", address,
+          " its API port?");
     default:
       return message;
   }
@@ -37,8 +45,10 @@ std::string Hint(grpc::StatusCode code, std::string_view service, std::string_vi
 
 absl::Status ExplainFailure(const grpc::Status& status, std::string_view service, std::string_view address) {
   std::string text = Hint(status.error_code(), service, address, status.error_message());
-  for (const rpc::FieldViolation& violation : rpc::ViolationsOf(status)) {
-    base::StrAppend(&text, "\n", WithoutResource(violation.field), violation.field.empty() ? "" : ": ", violation.description);
+  const rpc::ErrorDetails details = rpc::DecodeDetails(status);
+  for (const rpc::FieldViolation& violation : details.violations) {
+    base::StrAppend(&text, "\n", WithoutResource(violation.field), violation.field.empty() ? "" : ": ",
+                    violation.description);
   }
   // gRPC's codes and Abseil's are the same numbers.
   return absl::Status(static_cast<absl::StatusCode>(status.error_code()), text);

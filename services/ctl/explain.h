@@ -1,4 +1,5 @@
-// A failed call in the words of the person who made it: what is wrong, what to do, then every field violation on its own line.
+// A failed call in the words of the person who made it: what is wrong, what to do, then every field violation on its
+// own line.
 #pragma once
 
 #include <grpcpp/support/status.h>

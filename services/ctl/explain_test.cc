@@ -32,13 +32,18 @@ TEST(Explain, EveryViolationHasItsLine) {
 }
 
 TEST(Explain, WhoCannotBeReachedIsNamedWithTheOptionToChange) {
-  EXPECT_THAT(Explained(grpc::StatusCode::UNAVAILABLE, "connection refused"), HasSubstr("the config service at 127.0.0.1:2050 cannot be reached: connection refused"));
+  EXPECT_THAT(Explained(grpc::StatusCode::UNAVAILABLE, "connection refused"),
+              HasSubstr("the config service at 127.0.0.1:2050 cannot be reached: connection refused"));
   EXPECT_THAT(Explained(grpc::StatusCode::UNAVAILABLE, "connection refused"), HasSubstr("--config-address"));
 }
 
-TEST(Explain, DetailsThatAreNoMessageDoNoHarm) { EXPECT_EQ(Explained(grpc::StatusCode::NOT_FOUND, "there is no x", "\xff\xff\xff"), "there is no x"); }
+TEST(Explain, DetailsThatAreNoMessageDoNoHarm) {
+  EXPECT_EQ(Explained(grpc::StatusCode::NOT_FOUND, "there is no x", "\xff\xff\xff"), "there is no x");
+}
 
-TEST(Explain, TheCodeIsKept) { EXPECT_TRUE(absl::IsAborted(ExplainFailure(grpc::Status(grpc::StatusCode::ABORTED, "etag"), "config", "a"))); }
+TEST(Explain, TheCodeIsKept) {
+  EXPECT_TRUE(absl::IsAborted(ExplainFailure(grpc::Status(grpc::StatusCode::ABORTED, "etag"), "config", "a")));
+}
 
 }  // namespace
 }  // namespace gatepost::ctl

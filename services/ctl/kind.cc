@@ -38,7 +38,8 @@ class KindOf final : public Kind {
   }
 
   absl::StatusOr<std::vector<std::string>> ListNames() const override {
-    auto resources = ListAll<R, typename Traits::Stub, typename Traits::ListRequest, typename Traits::ListResponse>(invocation_, Traits::kService, Traits::kList, Traits::Items);
+    auto resources = ListAll<R, typename Traits::Stub, typename Traits::ListRequest, typename Traits::ListResponse>(
+        invocation_, Traits::kService, Traits::kList, Traits::Items);
     if (!resources.ok()) return resources.status();
     std::vector<std::string> names;
     for (const R& resource : *resources) names.push_back(resource.name());
@@ -162,7 +163,8 @@ bool Behaves(const FieldDescriptor* field, google::api::FieldBehavior behavior) 
 }
 
 bool IsSet(const Message& message, const FieldDescriptor* field) {
-  return field->is_repeated() ? message.GetReflection()->FieldSize(message, field) > 0 : message.GetReflection()->HasField(message, field);
+  return field->is_repeated() ? message.GetReflection()->FieldSize(message, field) > 0
+                              : message.GetReflection()->HasField(message, field);
 }
 
 }  // namespace
@@ -189,7 +191,8 @@ Resource Comparable(const Message& resource) {
   const auto* descriptor = copy->GetDescriptor();
   for (int i = 0; i < descriptor->field_count(); ++i) {
     const FieldDescriptor* field = descriptor->field(i);
-    if (field->name() == "etag" || Behaves(field, google::api::OUTPUT_ONLY) || Behaves(field, google::api::INPUT_ONLY)) copy->GetReflection()->ClearField(copy.get(), field);
+    if (field->name() == "etag" || Behaves(field, google::api::OUTPUT_ONLY) || Behaves(field, google::api::INPUT_ONLY))
+      copy->GetReflection()->ClearField(copy.get(), field);
   }
   return copy;
 }

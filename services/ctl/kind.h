@@ -32,7 +32,8 @@ class Kind {
   virtual absl::StatusOr<Resource> Get(const std::string& name) const = 0;
   virtual absl::StatusOr<std::vector<std::string>> ListNames() const = 0;
   virtual absl::StatusOr<Resource> Create(const google::protobuf::Message& resource, bool validate_only) const = 0;
-  virtual absl::StatusOr<Resource> Update(const google::protobuf::Message& resource, const google::protobuf::FieldMask& mask, bool validate_only) const = 0;
+  virtual absl::StatusOr<Resource> Update(const google::protobuf::Message& resource,
+                                          const google::protobuf::FieldMask& mask, bool validate_only) const = 0;
   virtual absl::Status Delete(const std::string& name) const = 0;
 };
 

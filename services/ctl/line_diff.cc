@@ -37,7 +37,8 @@ void Compare(const std::vector<std::string_view>& a, const std::vector<std::stri
   std::vector<uint16_t> length((a.size() + 1) * width, 0);
   for (size_t i = a.size(); i-- > 0;) {
     for (size_t j = b.size(); j-- > 0;) {
-      length[i * width + j] = a[i] == b[j] ? length[(i + 1) * width + j + 1] + 1 : std::max(length[(i + 1) * width + j], length[i * width + j + 1]);
+      length[i * width + j] = a[i] == b[j] ? length[(i + 1) * width + j + 1] + 1
+                                           : std::max(length[(i + 1) * width + j], length[i * width + j + 1]);
     }
   }
   size_t i = 0;

@@ -13,10 +13,13 @@ TEST(LineDiff, SomethingNewIsAllPlus) { EXPECT_EQ(LineDiff("", "a\nb\n"), "+ a\n
 
 TEST(LineDiff, LeavesOutWhatIsFarFromAChange) {
   EXPECT_EQ(LineDiff("1\n2\n3\n4\n5\n6\n7\n8\n", "1\n2\n3\n4\n5\n6\n7\n9\n"), "  ...\n  6\n  7\n- 8\n+ 9\n");
-  EXPECT_EQ(LineDiff("a\n1\n2\n3\n4\n5\nb\n", "A\n1\n2\n3\n4\n5\nB\n"), "- a\n+ A\n  1\n  2\n  ...\n  4\n  5\n- b\n+ B\n");
+  EXPECT_EQ(LineDiff("a\n1\n2\n3\n4\n5\nb\n", "A\n1\n2\n3\n4\n5\nB\n"),
+            "- a\n+ A\n  1\n  2\n  ...\n  4\n  5\n- b\n+ B\n");
 }
 
-TEST(LineDiff, KeepsCommonLinesBetweenInsertions) { EXPECT_EQ(LineDiff("a\nb\n", "x\na\ny\nb\nz\n"), "+ x\n  a\n+ y\n  b\n+ z\n"); }
+TEST(LineDiff, KeepsCommonLinesBetweenInsertions) {
+  EXPECT_EQ(LineDiff("a\nb\n", "x\na\ny\nb\nz\n"), "+ x\n  a\n+ y\n  b\n+ z\n");
+}
 
 TEST(LineDiff, AVeryLargeChangeIsOneBlock) {
   std::string before;

@@ -1,5 +1,5 @@
-// gatepostctl: what administrators do with Gatepost, from a shell. Each noun is a file of its own; this one has the options
-// that all share, and turns outcomes into text and exit codes: 0 done, 1 failed, 2 not understood.
+// gatepostctl: what administrators do with Gatepost, from a shell. Each noun is a file of its own; this one has the
+// options that all share, and turns outcomes into text and exit codes: 0 done, 1 failed, 2 not understood.
 #include <CLI/CLI.hpp>
 #include <csignal>
 #include <iostream>
@@ -21,8 +21,10 @@ void AddGlobalOptions(CLI::App* root, Options* options, std::string* output) {
   add("cert", options->cert, "FILE", "Your certificate, PEM: it says who you are, and your role");
   add("key", options->key, "FILE", "Its key, PEM");
   add("ca", options->ca, "FILE", "The certificate authority of the services, PEM");
-  add("server-name", options->server_name, "NAME", "The name that the service's certificate must have, if not HOST: for tunnels");
-  add("timeout", options->timeout_seconds, "SECONDS", "Seconds until a call is given up (10)")->check(CLI::Range(1, 600).description(""));
+  add("server-name", options->server_name, "NAME",
+      "The name that the service's certificate must have, if not HOST: for tunnels");
+  add("timeout", options->timeout_seconds, "SECONDS", "Seconds until a call is given up (10)")
+      ->check(CLI::Range(1, 600).description(""));
   root->add_option("-o,--output", *output, "text, json or yaml (text); JSON and YAML are input for `apply`")
       ->check(CLI::IsMember({"text", "json", "yaml"}).description(""))
       ->envname("GATEPOSTCTL_OUTPUT")
@@ -69,8 +71,10 @@ int Main(int argc, char** argv) {
   CLI::App root("gatepostctl manages Gatepost: virtual servers, certificates, users, edges.", "gatepostctl");
   root.require_subcommand(1);
   root.footer(
-      "Every option under Connection can also be set as GATEPOSTCTL_NAME, for example GATEPOSTCTL_CONFIG_ADDRESS; the demonstration\n"
-      "(deploy/local/up) writes them to DIR/env. `gatepostctl NOUN VERB --help` explains a command and gives examples.\n"
+      "Every option under Connection can also be set as GATEPOSTCTL_NAME, for example GATEPOSTCTL_CONFIG_ADDRESS; the "
+      "demonstration\n"
+      "(deploy/local/up) writes them to DIR/env. `gatepostctl NOUN VERB --help` explains a command and gives "
+      "examples.\n"
       "Exit codes: 0 done, 1 failed, 2 the command was not understood.");
   Invocation invocation(std::cin, std::cout, std::cerr);
   std::string output;
@@ -94,7 +98,8 @@ int Main(int argc, char** argv) {
   }
   if (output == "json") invocation.options.output = Format::kJson;
   if (output == "yaml") invocation.options.output = Format::kYaml;
-  const absl::Status status = invocation.action ? invocation.action() : UsageError("nothing to do: see gatepostctl --help");
+  const absl::Status status =
+      invocation.action ? invocation.action() : UsageError("nothing to do: see gatepostctl --help");
   std::cout.flush();
   if (!status.ok()) PrintError(status);
   if (!status.ok()) return IsUsageError(status) ? 2 : 1;

@@ -12,7 +12,8 @@ namespace gatepost::ctl {
 namespace {
 
 // One document, or what is wrong with it.
-absl::StatusOr<ManifestEntry> ParseDocument(const YAML::Node& document, const std::vector<std::unique_ptr<Kind>>& kinds) {
+absl::StatusOr<ManifestEntry> ParseDocument(const YAML::Node& document,
+                                            const std::vector<std::unique_ptr<Kind>>& kinds) {
   if (!document.IsMap()) return absl::InvalidArgumentError("a resource (kind: ..., name: ...) is expected");
   std::string known;
   for (const auto& kind : kinds) known += (known.empty() ? "" : ", ") + std::string(kind->name());
@@ -22,7 +23,8 @@ absl::StatusOr<ManifestEntry> ParseDocument(const YAML::Node& document, const st
   for (const auto& kind : kinds) {
     if (kind->name() == kind_node.Scalar()) entry.kind = kind.get();
   }
-  if (entry.kind == nullptr) return absl::InvalidArgumentError("kind '" + Printable(kind_node.Scalar()) + "' is not one of " + known);
+  if (entry.kind == nullptr)
+    return absl::InvalidArgumentError("kind '" + Printable(kind_node.Scalar()) + "' is not one of " + known);
 
   YAML::Node fields(YAML::NodeType::Map);
   std::set<std::string> seen;
@@ -41,7 +43,8 @@ absl::StatusOr<ManifestEntry> ParseDocument(const YAML::Node& document, const st
   const std::string collection(entry.kind->collection());
   if (name.empty()) return absl::InvalidArgumentError("`name:` is missing (" + collection + "/ID)");
   if (name.find('/') != std::string::npos && name.rfind(collection + "/", 0) != 0) {
-    return absl::InvalidArgumentError("the name '" + Printable(name) + "' of a " + std::string(entry.kind->name()) + " must begin with " + collection + "/");
+    return absl::InvalidArgumentError("the name '" + Printable(name) + "' of a " + std::string(entry.kind->name()) +
+                                      " must begin with " + collection + "/");
   }
   entry.name = NameOf(collection, name);
   SetResourceName(entry.name, entry.resource.get());
@@ -50,7 +53,8 @@ absl::StatusOr<ManifestEntry> ParseDocument(const YAML::Node& document, const st
 
 }  // namespace
 
-absl::StatusOr<std::vector<ManifestEntry>> ParseManifest(std::string_view text, const std::vector<std::unique_ptr<Kind>>& kinds) {
+absl::StatusOr<std::vector<ManifestEntry>> ParseManifest(std::string_view text,
+                                                         const std::vector<std::unique_ptr<Kind>>& kinds) {
   auto documents = LoadStream(text);
   if (!documents.ok()) return UsageError(std::string(documents.status().message()));
   if (documents->empty()) return UsageError("the file holds no document");
@@ -70,10 +74,12 @@ absl::StatusOr<std::vector<ManifestEntry>> ParseManifest(std::string_view text, 
       continue;
     }
     const YAML::Mark mark = (*documents)[i].Mark();
-    faults += (faults.empty() ? "" : "\n") + std::string("document ") + std::to_string(i + 1) + (mark.is_null() ? "" : ", line " + std::to_string(mark.line + 1)) + ": " + fault;
+    faults += (faults.empty() ? "" : "\n") + std::string("document ") + std::to_string(i + 1) +
+              (mark.is_null() ? "" : ", line " + std::to_string(mark.line + 1)) + ": " + fault;
   }
   if (!faults.empty()) return UsageError(faults);
-  std::stable_sort(entries.begin(), entries.end(), [](const ManifestEntry& a, const ManifestEntry& b) { return a.kind->order() < b.kind->order(); });
+  std::stable_sort(entries.begin(), entries.end(),
+                   [](const ManifestEntry& a, const ManifestEntry& b) { return a.kind->order() < b.kind->order(); });
   return entries;
 }
 

@@ -1,4 +1,5 @@
-// A file for `apply`: its documents as resources, checked as far as that can be done without a server, in dependency order.
+// A file for `apply`: its documents as resources, checked as far as that can be done without a server, in dependency
+// order.
 #pragma once
 
 #include <memory>
@@ -18,8 +19,9 @@ struct ManifestEntry {
   Resource resource;
 };
 
-// INVALID_ARGUMENT (a usage error) with every fault of the file, one per line: no or unknown kind, no name or one of another
-// collection, an unknown field, a value of the wrong type, the same name twice.
-absl::StatusOr<std::vector<ManifestEntry>> ParseManifest(std::string_view text, const std::vector<std::unique_ptr<Kind>>& kinds);
+// INVALID_ARGUMENT (a usage error) with every fault of the file, one per line: no or unknown kind, no name or one of
+// another collection, an unknown field, a value of the wrong type, the same name twice.
+absl::StatusOr<std::vector<ManifestEntry>> ParseManifest(std::string_view text,
+                                                         const std::vector<std::unique_ptr<Kind>>& kinds);
 
 }  // namespace gatepost::ctl

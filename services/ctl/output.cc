@@ -62,7 +62,8 @@ std::string Indent(std::string_view json) {
 
 // Characters, not octets: what a column is as wide as.
 size_t Width(std::string_view text) {
-  return static_cast<size_t>(std::count_if(text.begin(), text.end(), [](char c) { return (static_cast<unsigned char>(c) & 0xc0) != 0x80; }));
+  return static_cast<size_t>(
+      std::count_if(text.begin(), text.end(), [](char c) { return (static_cast<unsigned char>(c) & 0xc0) != 0x80; }));
 }
 
 }  // namespace
@@ -101,8 +102,8 @@ absl::Status PrintResource(Format format, const google::protobuf::Message& resou
   return absl::OkStatus();
 }
 
-absl::Status PrintList(Format format, const std::vector<const google::protobuf::Message*>& resources, const Table& table,
-                       std::string_view empty, std::ostream& out) {
+absl::Status PrintList(Format format, const std::vector<const google::protobuf::Message*>& resources,
+                       const Table& table, std::string_view empty, std::ostream& out) {
   if (format == Format::kText) {
     if (table.rows.empty()) {
       out << empty << '\n';

@@ -1,8 +1,8 @@
 // What gatepostctl prints: tables for people, JSON and YAML for programs and for `apply -f`.
 //
-// JSON and YAML are protobuf's JSON mapping of the resource with `kind:` before it, so that whatever `get` or `list` prints
-// is input for `apply`. JSON lists are arrays, YAML lists are streams. Texts of a server are printed without control
-// characters. One thread.
+// JSON and YAML are protobuf's JSON mapping of the resource with `kind:` before it, so that whatever `get` or `list`
+// prints is input for `apply`. JSON lists are arrays, YAML lists are streams. Texts of a server are printed without
+// control characters. One thread.
 #pragma once
 
 #include <google/protobuf/message.h>
@@ -35,8 +35,8 @@ absl::StatusOr<std::string> ResourceYaml(const google::protobuf::Message& resour
 absl::Status PrintResource(Format format, const google::protobuf::Message& resource, std::ostream& out);
 
 // Prints a list; as text, `table`, or `empty` when it has no rows.
-absl::Status PrintList(Format format, const std::vector<const google::protobuf::Message*>& resources, const Table& table,
-                       std::string_view empty, std::ostream& out);
+absl::Status PrintList(Format format, const std::vector<const google::protobuf::Message*>& resources,
+                       const Table& table, std::string_view empty, std::ostream& out);
 
 void PrintTable(const Table& table, std::ostream& out);
 

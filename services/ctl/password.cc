@@ -56,7 +56,8 @@ class QuietTerminal {
 }  // namespace
 
 absl::StatusOr<std::string> ReadPassword(const PasswordSource& source, std::istream& in) {
-  if (!source.file.empty() && source.from_stdin) return UsageError("give --password-file or --password-stdin, not both");
+  if (!source.file.empty() && source.from_stdin)
+    return UsageError("give --password-file or --password-stdin, not both");
   std::string password;
   if (!source.file.empty()) {
     auto text = ReadInput(source.file, in);
@@ -67,9 +68,11 @@ absl::StatusOr<std::string> ReadPassword(const PasswordSource& source, std::istr
     password = FirstLine(password);
   } else {
     QuietTerminal terminal;
-    if (!terminal.usable()) return UsageError("there is no terminal to ask for the password: give --password-file FILE or --password-stdin");
+    if (!terminal.usable())
+      return UsageError("there is no terminal to ask for the password: give --password-file FILE or --password-stdin");
     password = terminal.Ask("Password: ");
-    if (password != terminal.Ask("The same again: ")) return UsageError("the two passwords differ: nothing was changed");
+    if (password != terminal.Ask("The same again: "))
+      return UsageError("the two passwords differ: nothing was changed");
   }
   if (password.empty()) return UsageError("the password is empty: nothing was changed");
   return password;

@@ -24,8 +24,10 @@ absl::Status AsUsage(const absl::Status& status) {
 
 absl::Status Init(Invocation* invocation, PkiFolder* folder, const Arguments& arguments) {
   if (absl::Status status = folder->Init(arguments.trust_domain); !status.ok()) return AsUsage(status);
-  invocation->out << "A certificate authority for " << arguments.trust_domain << " is in " << arguments.folder << " (ca.crt, ca.key), with master.key and snapshot.key.\n"
-                  << "Keep ca.key, master.key and snapshot.key secret. Next: gatepostctl pki issue --dir " << arguments.folder << " config NAME --dns HOST\n";
+  invocation->out << "A certificate authority for " << arguments.trust_domain << " is in " << arguments.folder
+                  << " (ca.crt, ca.key), with master.key and snapshot.key.\n"
+                  << "Keep ca.key, master.key and snapshot.key secret. Next: gatepostctl pki issue --dir "
+                  << arguments.folder << " config NAME --dns HOST\n";
   return absl::OkStatus();
 }
 
@@ -36,7 +38,8 @@ absl::Status Issue(Invocation* invocation, PkiFolder* folder, const Arguments& a
     if (!address.ok()) return UsageError("--ip " + text + ": " + std::string(address.status().message()));
     identity.addresses.push_back(*address);
   }
-  if ((identity.role == "config" || identity.role == "auth") && identity.dns_names.empty() && identity.addresses.empty()) {
+  if ((identity.role == "config" || identity.role == "auth") && identity.dns_names.empty() &&
+      identity.addresses.empty()) {
     return UsageError("a server's certificate needs the names under which it is dialled: --dns NAME or --ip ADDRESS");
   }
   auto id = folder->Issue(identity);
@@ -49,9 +52,12 @@ absl::Status Issue(Invocation* invocation, PkiFolder* folder, const Arguments& a
 absl::Status Renew(Invocation* invocation, PkiFolder* folder, const base::Clock& clock) {
   auto renewals = folder->Renew();
   if (!renewals.ok()) return renewals.status();
-  auto seconds = [](base::WallTime time) { return std::chrono::duration_cast<std::chrono::seconds>(time.time_since_epoch()).count(); };
+  auto seconds = [](base::WallTime time) {
+    return std::chrono::duration_cast<std::chrono::seconds>(time.time_since_epoch()).count();
+  };
   for (const PkiFolder::Renewal& renewal : *renewals) {
-    invocation->out << renewal.file << (renewal.renewed ? " renewed, expires " : " expires ") << RelativeTime(seconds(renewal.not_after), seconds(clock.WallNow())) << '\n';
+    invocation->out << renewal.file << (renewal.renewed ? " renewed, expires " : " expires ")
+                    << RelativeTime(seconds(renewal.not_after), seconds(clock.WallNow())) << '\n';
   }
   return absl::OkStatus();
 }
@@ -59,7 +65,8 @@ absl::Status Renew(Invocation* invocation, PkiFolder* folder, const base::Clock&
 }  // namespace
 
 void AddPki(CLI::App* root, Invocation* invocation) {
-  CLI::App* noun = AddNoun(root, "pki", "Identities of services and administrators, where there is no cert-manager or SPIRE");
+  CLI::App* noun =
+      AddNoun(root, "pki", "Identities of services and administrators, where there is no cert-manager or SPIRE");
   auto arguments = std::make_shared<Arguments>();
   Arguments* a = arguments.get();
   auto run = [=](CLI::App* command, auto action) {
@@ -73,27 +80,33 @@ void AddPki(CLI::App* root, Invocation* invocation) {
     });
   };
 
-  CLI::App* init = noun->add_subcommand("init", "Make a certificate authority (10 years), and the keys that services seal their files with");
+  CLI::App* init = noun->add_subcommand(
+      "init", "Make a certificate authority (10 years), and the keys that services seal their files with");
   init->add_option("DIR", a->folder, "The folder; made if it is not there")->required();
   init->add_option("--trust-domain", a->trust_domain, "The domain in every identity (gatepost.internal)");
-  run(init, [=](PkiFolder* folder, const Arguments& args, const base::Clock&) { return Init(invocation, folder, args); });
+  run(init,
+      [=](PkiFolder* folder, const Arguments& args, const base::Clock&) { return Init(invocation, folder, args); });
 
   CLI::App* issue = noun->add_subcommand("issue", "Issue an identity: DIR/ROLE-NAME.crt and .key, 397 days");
-  issue->add_option("ROLE", a->identity.role, "edge, config, auth (services), admin, operator, viewer (people)")->required();
+  issue->add_option("ROLE", a->identity.role, "edge, config, auth (services), admin, operator, viewer (people)")
+      ->required();
   issue->add_option("NAME", a->identity.name, "Its name; an edge's name is its pool")->required();
   issue->add_option("--dir", a->folder, "The folder of `pki init` (.)");
-  issue->add_option("--dns", a->identity.dns_names, "A name under which the server is dialled. Repeatable")->allow_extra_args(false)->take_all();
-  issue->add_option("--ip", a->addresses, "An address under which it is dialled. Repeatable")->allow_extra_args(false)->take_all();
+  Repeatable(issue->add_option("--dns", a->identity.dns_names, "A name under which the server is dialled. Repeatable"));
+  Repeatable(issue->add_option("--ip", a->addresses, "An address under which it is dialled. Repeatable"));
   issue->footer(
       "Examples:\n"
       "  gatepostctl pki issue --dir pki config main --dns config.example.net\n"
       "  gatepostctl pki issue --dir pki edge default\n"
       "  gatepostctl pki issue --dir pki operator maria");
-  run(issue, [=](PkiFolder* folder, const Arguments& args, const base::Clock&) { return Issue(invocation, folder, args); });
+  run(issue,
+      [=](PkiFolder* folder, const Arguments& args, const base::Clock&) { return Issue(invocation, folder, args); });
 
-  CLI::App* renew = noun->add_subcommand("renew", "Renew what has less than a third of its life left; programs reload by themselves");
+  CLI::App* renew =
+      noun->add_subcommand("renew", "Renew what has less than a third of its life left; programs reload by themselves");
   renew->add_option("DIR", a->folder, "The folder of `pki init`")->required();
-  run(renew, [=](PkiFolder* folder, const Arguments&, const base::Clock& clock) { return Renew(invocation, folder, clock); });
+  run(renew,
+      [=](PkiFolder* folder, const Arguments&, const base::Clock& clock) { return Renew(invocation, folder, clock); });
 }
 
 }  // namespace gatepost::ctl

@@ -32,7 +32,8 @@ bool IsId(std::string_view text) {
 
 // SPIFFE-ID 2.1: lower-case letters, digits, dots, dashes, underscores.
 bool IsTrustDomain(std::string_view text) {
-  return !text.empty() && text.size() <= 255 && text.find_first_not_of("abcdefghijklmnopqrstuvwxyz0123456789.-_") == std::string_view::npos;
+  return !text.empty() && text.size() <= 255 &&
+         text.find_first_not_of("abcdefghijklmnopqrstuvwxyz0123456789.-_") == std::string_view::npos;
 }
 
 bool Exists(const std::string& path) { return access(path.c_str(), F_OK) == 0; }
@@ -46,16 +47,19 @@ absl::Status PkiFolder::WriteNew(std::string_view name, std::string_view content
 
 absl::Status PkiFolder::Init(std::string_view trust_domain) {
   if (!IsTrustDomain(trust_domain)) {
-    return absl::InvalidArgumentError(StrCat("'", trust_domain, "' is no trust domain: lower-case letters, digits, dots, dashes"));
+    return absl::InvalidArgumentError(
+        StrCat("'", trust_domain, "' is no trust domain: lower-case letters, digits, dots, dashes"));
   }
   std::error_code error;
   std::filesystem::create_directories(path_, error);
   if (error) return absl::FailedPreconditionError(StrCat("cannot make the folder ", path_, ": ", error.message()));
   for (std::string_view name : {"ca.crt", "ca.key", "trust-domain", "master.key", "snapshot.key"}) {
-    if (Exists(File(name))) return absl::AlreadyExistsError(StrCat(File(name), " is there already: nothing was changed"));
+    if (Exists(File(name)))
+      return absl::AlreadyExistsError(StrCat(File(name), " is there already: nothing was changed"));
   }
   if (chmod(path_.c_str(), 0700) != 0) {
-    return absl::FailedPreconditionError(StrCat("cannot close the folder ", path_, " to others: ", std::generic_category().message(errno)));
+    return absl::FailedPreconditionError(
+        StrCat("cannot close the folder ", path_, " to others: ", std::generic_category().message(errno)));
   }
   GATEPOST_ASSIGN_OR_RETURN(const std::string key, tls::GenerateKey(tls::KeyType::kEcdsaP256));
   tls::CaOptions options;
@@ -67,7 +71,8 @@ absl::Status PkiFolder::Init(std::string_view trust_domain) {
   for (std::string_view name : {"master.key", "snapshot.key"}) {
     std::array<uint8_t, 32> octets;
     random_.Fill(octets);
-    GATEPOST_RETURN_IF_ERROR(WriteNew(name, std::string_view(reinterpret_cast<const char*>(octets.data()), octets.size()), 0600));
+    GATEPOST_RETURN_IF_ERROR(
+        WriteNew(name, std::string_view(reinterpret_cast<const char*>(octets.data()), octets.size()), 0600));
   }
   GATEPOST_RETURN_IF_ERROR(WriteNew("trust-domain", StrCat(trust_domain, "\n"), 0644));
   GATEPOST_RETURN_IF_ERROR(WriteNew("ca.key", key, 0600));
@@ -77,26 +82,34 @@ absl::Status PkiFolder::Init(std::string_view trust_domain) {
 
 absl::StatusOr<std::string> PkiFolder::Issue(const Identity& identity) {
   if (std::find(kRoles.begin(), kRoles.end(), identity.role) == kRoles.end()) {
-    return absl::InvalidArgumentError(StrCat("'", identity.role, "' is no role: edge, config, auth, admin, operator, viewer"));
+    return absl::InvalidArgumentError(
+        StrCat("'", identity.role, "' is no role: edge, config, auth, admin, operator, viewer"));
   }
   if (!IsId(identity.name)) {
-    return absl::InvalidArgumentError(StrCat("'", identity.name, "' is no name: lower-case letters, digits and dashes, beginning with a letter, 63 at most"));
+    return absl::InvalidArgumentError(
+        StrCat("'", identity.name,
+               "' is no name: lower-case letters, digits and dashes, beginning with a letter, 63 at most"));
   }
-  if (!Exists(File("ca.crt"))) return absl::FailedPreconditionError(StrCat("there is no CA in ", path_, ": gatepostctl pki init ", path_));
+  if (!Exists(File("ca.crt")))
+    return absl::FailedPreconditionError(StrCat("there is no CA in ", path_, ": gatepostctl pki init ", path_));
   GATEPOST_ASSIGN_OR_RETURN(const std::string ca_certificate, base::ReadFile(File("ca.crt")));
   GATEPOST_ASSIGN_OR_RETURN(const std::string ca_key, base::ReadFile(File("ca.key")));
   GATEPOST_ASSIGN_OR_RETURN(const std::string trust_domain, base::ReadFile(File("trust-domain")));
   GATEPOST_ASSIGN_OR_RETURN(const auto ca, tls::ParseChain(ca_certificate));
-  if (ca.front().not_after <= clock_.WallNow()) return absl::FailedPreconditionError("the CA has expired: make a new one in another folder");
+  if (ca.front().not_after <= clock_.WallNow())
+    return absl::FailedPreconditionError("the CA has expired: make a new one in another folder");
 
   const std::string file = StrCat(identity.role, "-", identity.name);
   for (const std::string& name : {file + ".crt", file + ".key"}) {
-    if (Exists(File(name))) return absl::AlreadyExistsError(StrCat(File(name), " is there already: nothing was changed"));
+    if (Exists(File(name)))
+      return absl::AlreadyExistsError(StrCat(File(name), " is there already: nothing was changed"));
   }
   GATEPOST_ASSIGN_OR_RETURN(const std::string key, tls::GenerateKey(tls::KeyType::kEcdsaP256));
   tls::LeafOptions options;
   options.common_name = StrCat(identity.role, " ", identity.name);
-  const std::string id = StrCat("spiffe://", base::Trim(std::string_view(trust_domain).substr(0, trust_domain.find('\n'))), "/gatepost/", identity.role, "/", identity.name);
+  const std::string id =
+      StrCat("spiffe://", base::Trim(std::string_view(trust_domain).substr(0, trust_domain.find('\n'))), "/gatepost/",
+             identity.role, "/", identity.name);
   options.uris = {id};
   options.dns_names = identity.dns_names;
   options.addresses = identity.addresses;

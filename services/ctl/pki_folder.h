@@ -1,4 +1,5 @@
-// A folder with a certificate authority of one's own, for those without cert-manager or SPIRE: operations.md, "Identities".
+// A folder with a certificate authority of one's own, for those without cert-manager or SPIRE: operations.md,
+// "Identities".
 //
 //   ca.crt, ca.key             the CA, 10 years
 //   trust-domain               the trust domain of all identities, one line
@@ -25,7 +26,8 @@ inline constexpr int kLeafDays = 397;
 
 class PkiFolder {
  public:
-  PkiFolder(std::string path, const base::Clock& clock, base::Random& random) : path_(std::move(path)), clock_(clock), random_(random) {}
+  PkiFolder(std::string path, const base::Clock& clock, base::Random& random)
+      : path_(std::move(path)), clock_(clock), random_(random) {}
 
   // Makes the CA and the two keys. ALREADY_EXISTS: there is a CA. INVALID_ARGUMENT: not a trust domain.
   absl::Status Init(std::string_view trust_domain);
@@ -36,8 +38,8 @@ class PkiFolder {
     std::vector<std::string> dns_names;
     std::vector<base::IpAddress> addresses;
   };
-  // The SPIFFE id. ALREADY_EXISTS: the files are there. INVALID_ARGUMENT: role or name. FAILED_PRECONDITION: no CA, or it
-  // has expired.
+  // The SPIFFE id. ALREADY_EXISTS: the files are there. INVALID_ARGUMENT: role or name. FAILED_PRECONDITION: no CA, or
+  // it has expired.
   absl::StatusOr<std::string> Issue(const Identity& identity);
 
   struct Renewal {
@@ -45,8 +47,9 @@ class PkiFolder {
     base::WallTime not_after;
     bool renewed = false;
   };
-  // Every identity with less than a third of its life left gets a new certificate for the same names and the same key (so
-  // that a program which reads both files never sees halves of two pairs). The CA itself is reported, never renewed.
+  // Every identity with less than a third of its life left gets a new certificate for the same names and the same key
+  // (so that a program which reads both files never sees halves of two pairs). The CA itself is reported, never
+  // renewed.
   absl::StatusOr<std::vector<Renewal>> Renew();
 
   std::string File(std::string_view name) const { return path_ + "/" + std::string(name); }

@@ -17,9 +17,9 @@
 namespace gatepost::ctl {
 namespace {
 
+using std::chrono::hours;
 using ::testing::HasSubstr;
 using ::testing::Not;
-using std::chrono::hours;
 
 constexpr hours kDay{24};
 
@@ -69,7 +69,8 @@ TEST_F(PkiFolderTest, InitMakesACaAndTwoKeysForTheirOwnerAlone) {
   EXPECT_EQ(Content("snapshot.key").size(), 32u);
   EXPECT_NE(Content("master.key"), Content("snapshot.key"));
   EXPECT_THAT(OpenSsl("x509 -in ca.crt -noout -text"), HasSubstr("CA:TRUE"));
-  EXPECT_THAT(OpenSsl("x509 -in ca.crt -noout -checkend " + std::to_string(3650L * 86400)), HasSubstr("will not expire"));
+  EXPECT_THAT(OpenSsl("x509 -in ca.crt -noout -checkend " + std::to_string(3650L * 86400)),
+              HasSubstr("will not expire"));
   EXPECT_THAT(OpenSsl("x509 -in ca.crt -noout -checkend " + std::to_string(3655L * 86400)), HasSubstr("will expire"));
 }
 
@@ -81,26 +82,34 @@ TEST_F(PkiFolderTest, InitOverwritesNothing) {
 }
 
 TEST_F(PkiFolderTest, InitRefusesWhatIsNoTrustDomain) {
-  for (const char* domain : {"", "Example.org", "a/b", "a b", "spiffe://x"}) EXPECT_TRUE(absl::IsInvalidArgument(Folder().Init(domain))) << domain;
+  for (const char* domain : {"", "Example.org", "a/b", "a b", "spiffe://x"})
+    EXPECT_TRUE(absl::IsInvalidArgument(Folder().Init(domain))) << domain;
 }
 
 TEST_F(PkiFolderTest, AnIdentityHasOneUriItsNamesAndVerifies) {
   ASSERT_TRUE(Folder().Init("example.org").ok());
-  auto id = Folder().Issue({"config", "main", {"config.example.net"}, {*base::IpAddress::Parse("127.0.0.1"), *base::IpAddress::Parse("::1")}});
+  auto id = Folder().Issue({"config",
+                            "main",
+                            {"config.example.net"},
+                            {*base::IpAddress::Parse("127.0.0.1"), *base::IpAddress::Parse("::1")}});
   ASSERT_TRUE(id.ok()) << id.status();
   EXPECT_EQ(*id, "spiffe://example.org/gatepost/config/main");
   EXPECT_EQ(Mode("config-main.key"), 0600u);
   EXPECT_EQ(OpenSsl("verify -x509_strict -CAfile ca.crt -purpose sslserver config-main.crt"), "config-main.crt: OK\n");
   EXPECT_EQ(OpenSsl("verify -x509_strict -CAfile ca.crt -purpose sslclient config-main.crt"), "config-main.crt: OK\n");
-  EXPECT_EQ(OpenSsl("verify -CAfile ca.crt -verify_hostname config.example.net config-main.crt"), "config-main.crt: OK\n");
+  EXPECT_EQ(OpenSsl("verify -CAfile ca.crt -verify_hostname config.example.net config-main.crt"),
+            "config-main.crt: OK\n");
   EXPECT_EQ(OpenSsl("verify -CAfile ca.crt -verify_ip ::1 config-main.crt"), "config-main.crt: OK\n");
-  EXPECT_THAT(OpenSsl("verify -CAfile ca.crt -verify_hostname other.example.net config-main.crt"), HasSubstr("mismatch"));
+  EXPECT_THAT(OpenSsl("verify -CAfile ca.crt -verify_hostname other.example.net config-main.crt"),
+              HasSubstr("mismatch"));
   const std::string names = OpenSsl("x509 -in config-main.crt -noout -ext subjectAltName,basicConstraints");
   EXPECT_THAT(names, HasSubstr("URI:spiffe://example.org/gatepost/config/main"));
   EXPECT_EQ(names.find("URI:"), names.rfind("URI:")) << names;
   EXPECT_THAT(names, HasSubstr("CA:FALSE"));
-  EXPECT_THAT(OpenSsl("x509 -in config-main.crt -noout -checkend " + std::to_string(396L * 86400)), HasSubstr("will not expire"));
-  EXPECT_THAT(OpenSsl("x509 -in config-main.crt -noout -checkend " + std::to_string(398L * 86400)), HasSubstr("will expire"));
+  EXPECT_THAT(OpenSsl("x509 -in config-main.crt -noout -checkend " + std::to_string(396L * 86400)),
+              HasSubstr("will not expire"));
+  EXPECT_THAT(OpenSsl("x509 -in config-main.crt -noout -checkend " + std::to_string(398L * 86400)),
+              HasSubstr("will expire"));
 }
 
 TEST_F(PkiFolderTest, AnIdentityOfAnotherCaDoesNotVerify) {
@@ -113,9 +122,11 @@ TEST_F(PkiFolderTest, AnIdentityOfAnotherCaDoesNotVerify) {
 
 TEST_F(PkiFolderTest, IssueRefusesUnknownRolesAndMalformedNames) {
   ASSERT_TRUE(Folder().Init("example.org").ok());
-  for (const char* role : {"", "root", "Admin", "edge/.."}) EXPECT_TRUE(absl::IsInvalidArgument(Folder().Issue({role, "a", {}, {}}).status())) << role;
+  for (const char* role : {"", "root", "Admin", "edge/.."})
+    EXPECT_TRUE(absl::IsInvalidArgument(Folder().Issue({role, "a", {}, {}}).status())) << role;
   const std::string longest = "a" + std::string(62, 'b');
-  for (const std::string& name : {std::string(), std::string("A"), std::string("a-"), std::string("1a"), std::string("../x"), longest + "b"}) {
+  for (const std::string& name :
+       {std::string(), std::string("A"), std::string("a-"), std::string("1a"), std::string("../x"), longest + "b"}) {
     EXPECT_TRUE(absl::IsInvalidArgument(Folder().Issue({"admin", name, {}, {}}).status())) << name;
   }
   EXPECT_TRUE(Folder().Issue({"admin", longest, {}, {}}).ok());
@@ -146,11 +157,15 @@ TEST_F(PkiFolderTest, RenewReplacesWhatHasUnderAThirdLeftWithTheSameNamesAndKey)
   auto renewals = Folder().Renew();
   ASSERT_TRUE(renewals.ok()) << renewals.status();
   ASSERT_EQ(renewals->size(), 3u);
-  for (const auto& renewal : *renewals) EXPECT_EQ(renewal.renewed, renewal.file == path_ + "/pki/auth-main.crt") << renewal.file;
+  for (const auto& renewal : *renewals)
+    EXPECT_EQ(renewal.renewed, renewal.file == path_ + "/pki/auth-main.crt") << renewal.file;
   EXPECT_NE(Content("auth-main.crt"), old_certificate);
   EXPECT_EQ(Content("auth-main.key"), old_key);
   EXPECT_EQ(Content("edge-young.crt"), young);
-  EXPECT_EQ(OpenSsl("verify -attime " + std::to_string(std::chrono::system_clock::to_time_t(clock_.WallNow()) + 300L * 86400) + " -CAfile ca.crt -verify_hostname auth.example.net auth-main.crt"), "auth-main.crt: OK\n");
+  EXPECT_EQ(OpenSsl("verify -attime " +
+                    std::to_string(std::chrono::system_clock::to_time_t(clock_.WallNow()) + 300L * 86400) +
+                    " -CAfile ca.crt -verify_hostname auth.example.net auth-main.crt"),
+            "auth-main.crt: OK\n");
   const std::string names = OpenSsl("x509 -in auth-main.crt -noout -ext subjectAltName");
   EXPECT_THAT(names, HasSubstr("URI:spiffe://example.org/gatepost/auth/main"));
   EXPECT_THAT(names, HasSubstr("IP Address:192.0.2.1"));
@@ -161,7 +176,8 @@ TEST_F(PkiFolderTest, RenewTouchesNoCertificateOfAnotherCa) {
   PkiFolder other(path_ + "/other", clock_, random_);
   ASSERT_TRUE(other.Init("example.org").ok());
   ASSERT_TRUE(other.Issue({"edge", "foreign", {}, {}}).ok());
-  for (const char* file : {"edge-foreign.crt", "edge-foreign.key"}) std::filesystem::copy(path_ + "/other/" + file, path_ + "/pki/" + file);
+  for (const char* file : {"edge-foreign.crt", "edge-foreign.key"})
+    std::filesystem::copy(path_ + "/other/" + file, path_ + "/pki/" + file);
   clock_.Advance(390 * kDay);
   const std::string before = Content("edge-foreign.crt");
   EXPECT_FALSE(Folder().Renew().ok());

@@ -1,4 +1,5 @@
-// gatepostctl user: who may log in. Passwords come from the terminal, a file or standard input, never from the command line.
+// gatepostctl user: who may log in. Passwords come from the terminal, a file or standard input, never from the command
+// line.
 #include <memory>
 #include <string>
 #include <vector>
@@ -33,10 +34,15 @@ absl::Status List(Invocation* invocation) {
   if (!users.ok()) return users.status();
   Table table{{"NAME", "LOGIN", "MAY LOG IN", "SUBMIT", "RELAY", "DISPLAY NAME"}, {}};
   for (const User& user : *users) {
-    table.rows.push_back({IdOf(user.name()), Printable(user.login()), user.state() == User::DISABLED ? "disabled" : user.has_password_set_time() ? "yes" : "no password",
-                          user.may_submit() ? "yes" : "no", user.may_relay() ? "yes" : "no", Printable(user.display_name())});
+    table.rows.push_back({IdOf(user.name()), Printable(user.login()),
+                          user.state() == User::DISABLED ? "disabled"
+                          : user.has_password_set_time() ? "yes"
+                                                         : "no password",
+                          user.may_submit() ? "yes" : "no", user.may_relay() ? "yes" : "no",
+                          Printable(user.display_name())});
   }
-  return PrintList(invocation->options.output, Pointers(*users), table, "There are no users: gatepostctl user create --help", invocation->out);
+  return PrintList(invocation->options.output, Pointers(*users), table,
+                   "There are no users: gatepostctl user create --help", invocation->out);
 }
 
 absl::Status Get(Invocation* invocation, const Arguments& arguments) {
@@ -49,7 +55,8 @@ absl::Status Get(Invocation* invocation, const Arguments& arguments) {
 
 absl::Status Report(Invocation* invocation, const absl::StatusOr<User>& user, std::string_view what) {
   if (!user.ok()) return user.status();
-  if (invocation->options.output != Format::kText) return PrintResource(invocation->options.output, *user, invocation->out);
+  if (invocation->options.output != Format::kText)
+    return PrintResource(invocation->options.output, *user, invocation->out);
   invocation->out << user->name() << " (" << Printable(user->login()) << ") " << what << '\n';
   return absl::OkStatus();
 }
@@ -75,7 +82,8 @@ absl::Status SetPassword(Invocation* invocation, const Arguments& arguments) {
   auto password = ReadPassword(arguments.password, invocation->in);
   if (!password.ok()) return password.status();
   request.set_password(*password);
-  return Report(invocation, invocation->Call(Service::kAuth, &Users::Stub::SetUserPassword, request), "has a new password; sessions of the old one end");
+  return Report(invocation, invocation->Call(Service::kAuth, &Users::Stub::SetUserPassword, request),
+                "has a new password; sessions of the old one end");
 }
 
 // Requests that hold a name and an etag alone.
@@ -88,18 +96,25 @@ Request Named(const Arguments& arguments) {
 }
 
 absl::Status Disable(Invocation* invocation, const Arguments& arguments) {
-  return Report(invocation, invocation->Call(Service::kAuth, &Users::Stub::DisableUser, Named<auth::v1::DisableUserRequest>(arguments)), "disabled; its sessions end");
+  return Report(
+      invocation,
+      invocation->Call(Service::kAuth, &Users::Stub::DisableUser, Named<auth::v1::DisableUserRequest>(arguments)),
+      "disabled; its sessions end");
 }
 
 absl::Status Enable(Invocation* invocation, const Arguments& arguments) {
-  return Report(invocation, invocation->Call(Service::kAuth, &Users::Stub::EnableUser, Named<auth::v1::EnableUserRequest>(arguments)), "enabled");
+  return Report(
+      invocation,
+      invocation->Call(Service::kAuth, &Users::Stub::EnableUser, Named<auth::v1::EnableUserRequest>(arguments)),
+      "enabled");
 }
 
 absl::Status RevokeSessions(Invocation* invocation, const Arguments& arguments) {
   const auto request = Named<auth::v1::RevokeUserSessionsRequest>(arguments);
   auto done = invocation->Call(Service::kAuth, &Users::Stub::RevokeUserSessions, request);
   if (!done.ok()) return done.status();
-  if (invocation->options.output == Format::kText) invocation->out << request.name() << ": sessions end, between transactions\n";
+  if (invocation->options.output == Format::kText)
+    invocation->out << request.name() << ": sessions end, between transactions\n";
   return absl::OkStatus();
 }
 
@@ -121,7 +136,8 @@ void AddUser(CLI::App* root, Invocation* invocation) {
   CLI::App* list = noun->add_subcommand("list", "List all users");
   list->callback([=] { invocation->action = [=] { return List(invocation); }; });
 
-  auto add = [&](const std::string& verb, const std::string& help, absl::Status (*action)(Invocation*, const Arguments&)) {
+  auto add = [&](const std::string& verb, const std::string& help,
+                 absl::Status (*action)(Invocation*, const Arguments&)) {
     CLI::App* command = noun->add_subcommand(verb, help);
     command->add_option("ID", a->id, "The user's id, for example alice; it is not the login")->required();
     command->callback([=] { invocation->action = [=] { return action(invocation, *arguments); }; });
@@ -129,7 +145,8 @@ void AddUser(CLI::App* root, Invocation* invocation) {
   };
   auto add_password = [&](CLI::App* command) {
     command->add_option("--password-file", a->password.file, "A file whose first line is the password");
-    command->add_flag("--password-stdin", a->password.from_stdin, "Read the password from standard input (without either it is asked for)");
+    command->add_flag("--password-stdin", a->password.from_stdin,
+                      "Read the password from standard input (without either it is asked for)");
   };
 
   add("get", "Show one user, never the password", Get);
@@ -144,7 +161,8 @@ void AddUser(CLI::App* root, Invocation* invocation) {
   create->footer("Example:\n  gatepostctl user create alice --login alice@example.com      (asks for the password)");
 
   add_password(add("set-password", "Set a new password; sessions of the old one end", SetPassword));
-  auto add_with_etag = [&](const std::string& verb, const std::string& help, absl::Status (*action)(Invocation*, const Arguments&)) {
+  auto add_with_etag = [&](const std::string& verb, const std::string& help,
+                           absl::Status (*action)(Invocation*, const Arguments&)) {
     add(verb, help, action)->add_option("--etag", a->etag, "Only if its etag is still this one");
   };
   add_with_etag("disable", "Refuse logins and end sessions, until `enable`", Disable);

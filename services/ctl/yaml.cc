@@ -78,10 +78,12 @@ bool IsString(const YAML::Node& node) {
 }
 
 absl::Status AppendJson(const YAML::Node& node, int depth, std::string* out) {
-  if (depth > kMaxDepth) return Invalid(Where(node.Mark()) + "nested deeper than " + std::to_string(kMaxDepth) + " levels");
+  if (depth > kMaxDepth)
+    return Invalid(Where(node.Mark()) + "nested deeper than " + std::to_string(kMaxDepth) + " levels");
   if (out->size() > kMaxJson) return Invalid("the document is larger than 16 MiB");
   const std::string& tag = node.Tag();
-  if (!tag.empty() && tag != "!" && tag != "?") return Invalid(Where(node.Mark()) + "the tag " + tag + " is not supported");
+  if (!tag.empty() && tag != "!" && tag != "?")
+    return Invalid(Where(node.Mark()) + "the tag " + tag + " is not supported");
   switch (node.Type()) {
     case YAML::NodeType::Undefined:
     case YAML::NodeType::Null:
@@ -138,10 +140,12 @@ bool IsPlainSafe(std::string_view s) {
   if (s.find_first_not_of("0123456789./") == std::string_view::npos) return std::count(s.begin(), s.end(), '.') == 3;
   if (!std::isalpha(static_cast<unsigned char>(s[0])) && s[0] != '/' && s[0] != '_') return false;
   for (char c : s) {
-    if (!std::isalnum(static_cast<unsigned char>(c)) && std::string_view("-_./@+").find(c) == std::string_view::npos) return false;
+    if (!std::isalnum(static_cast<unsigned char>(c)) && std::string_view("-_./@+").find(c) == std::string_view::npos)
+      return false;
   }
   // What YAML 1.1 readers take for booleans.
-  static const std::set<std::string_view> kWords = {"yes", "Yes", "YES", "no", "No", "NO", "on", "On", "ON", "off", "Off", "OFF", "y", "Y", "n", "N"};
+  static const std::set<std::string_view> kWords = {"yes", "Yes", "YES", "no",  "No", "NO", "on", "On",
+                                                    "ON",  "off", "Off", "OFF", "y",  "Y",  "n",  "N"};
   return kWords.find(s) == kWords.end();
 }
 
@@ -268,7 +272,8 @@ absl::Status SetPath(YAML::Node root, std::string_view path, const YAML::Node& v
       const size_t dot = path.find('.');
       const std::string part(path.substr(0, dot));
       if (part.empty()) return Invalid("a path is made of field names with dots between them, like relay.mode");
-      if (!at.IsMap() && !at.IsNull()) return Invalid("'" + part + "': what lies above it is no message (lists are set as a whole)");
+      if (!at.IsMap() && !at.IsNull())
+        return Invalid("'" + part + "': what lies above it is no message (lists are set as a whole)");
       if (dot == std::string_view::npos) {
         at[part] = value;
         return absl::OkStatus();

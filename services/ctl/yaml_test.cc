@@ -24,7 +24,8 @@ TEST(Yaml, PlainScalarsHaveTypesAndQuotedOnesAreStrings) {
 }
 
 TEST(Yaml, ANumberThatJsonDoesNotKnowIsAString) {
-  EXPECT_EQ(Json("[{a: 010, b: 0x10, c: .5, d: 1., e: -, f: +1}]"), R"({"a":"010","b":"0x10","c":".5","d":"1.","e":"-","f":"+1"})");
+  EXPECT_EQ(Json("[{a: 010, b: 0x10, c: .5, d: 1., e: -, f: +1}]"),
+            R"({"a":"010","b":"0x10","c":".5","d":"1.","e":"-","f":"+1"})");
 }
 
 TEST(Yaml, LargeIntegersKeepAllDigits) { EXPECT_EQ(Json("a: 18446744073709551615"), R"({"a":18446744073709551615})"); }
@@ -46,7 +47,9 @@ TEST(Yaml, AJsonArrayIsAStreamToo) {
   EXPECT_EQ(documents->size(), 2u);
 }
 
-TEST(Yaml, DuplicateKeysAreRefusedWithTheirLine) { EXPECT_THAT(Json("a: 1\nb: 2\na: 3\n"), HasSubstr("line 3: 'a' is there twice")); }
+TEST(Yaml, DuplicateKeysAreRefusedWithTheirLine) {
+  EXPECT_THAT(Json("a: 1\nb: 2\na: 3\n"), HasSubstr("line 3: 'a' is there twice"));
+}
 
 TEST(Yaml, SyntaxErrorsNameTheLine) { EXPECT_THAT(Json("a: 1\nb: [1, 2\n"), HasSubstr("error: line ")); }
 
@@ -69,9 +72,11 @@ TEST(Yaml, AliasesCannotMultiplyWithoutBound) {
 }
 
 TEST(Yaml, PrintedYamlReadsBackAsTheSameJson) {
-  for (const char* json : {R"({"a":"b","n":1,"t":true,"list":[{"x":"1","y":{"z":"yes"}},{"x":"true"}],"empty":{},"none":[],"text":"a: b # c"})",
-                           R"({"pem":"-----BEGIN X-----\nabc\n-----END X-----\n","two":"a\n\nb","space":" a\nb","tab":"a\tb","q":"it's \"q\""})",
-                           R"({"ip":"127.0.0.1","v6":"::1","net":"10.0.0.0/8","time":"2026-01-01T00:00:00Z","nested":[["a","b"],[1]],"null":"null","tilde":"~"})"}) {
+  for (
+      const char* json :
+      {R"({"a":"b","n":1,"t":true,"list":[{"x":"1","y":{"z":"yes"}},{"x":"true"}],"empty":{},"none":[],"text":"a: b # c"})",
+       R"({"pem":"-----BEGIN X-----\nabc\n-----END X-----\n","two":"a\n\nb","space":" a\nb","tab":"a\tb","q":"it's \"q\""})",
+       R"({"ip":"127.0.0.1","v6":"::1","net":"10.0.0.0/8","time":"2026-01-01T00:00:00Z","nested":[["a","b"],[1]],"null":"null","tilde":"~"})"}) {
     auto yaml = JsonToYaml(json);
     ASSERT_TRUE(yaml.ok());
     EXPECT_EQ(Json(*yaml), json) << *yaml;
@@ -79,8 +84,10 @@ TEST(Yaml, PrintedYamlReadsBackAsTheSameJson) {
 }
 
 TEST(Yaml, PrintedYamlIsReadable) {
-  EXPECT_EQ(*JsonToYaml(R"({"name":"virtualServers/a","listeners":[{"address":"127.0.0.1","port":25},{"address":"::1","port":25}]})"),
-            "name: virtualServers/a\nlisteners:\n  - address: 127.0.0.1\n    port: 25\n  - address: \"::1\"\n    port: 25\n");
+  EXPECT_EQ(
+      *JsonToYaml(
+          R"({"name":"virtualServers/a","listeners":[{"address":"127.0.0.1","port":25},{"address":"::1","port":25}]})"),
+      "name: virtualServers/a\nlisteners:\n  - address: 127.0.0.1\n    port: 25\n  - address: \"::1\"\n    port: 25\n");
 }
 
 TEST(Yaml, APathMakesTheMessagesOnItsWay) {
@@ -88,7 +95,8 @@ TEST(Yaml, APathMakesTheMessagesOnItsWay) {
   EXPECT_TRUE(SetPath(root, "relay.mode", YAML::Load("ALL_EXCEPT")).ok());
   EXPECT_TRUE(SetPath(root, "relay.entries", YAML::Load("[{subnet: 10.0.0.0/8}]")).ok());
   EXPECT_TRUE(SetPath(root, "fqdn", YAML::Load("mail.example.com")).ok());
-  EXPECT_EQ(*ToJson(root), R"({"relay":{"mode":"ALL_EXCEPT","entries":[{"subnet":"10.0.0.0/8"}]},"fqdn":"mail.example.com"})");
+  EXPECT_EQ(*ToJson(root),
+            R"({"relay":{"mode":"ALL_EXCEPT","entries":[{"subnet":"10.0.0.0/8"}]},"fqdn":"mail.example.com"})");
   EXPECT_FALSE(SetPath(root, "relay..mode", YAML::Load("x")).ok());
   EXPECT_FALSE(SetPath(root, "", YAML::Load("x")).ok());
   EXPECT_FALSE(SetPath(root, "relay.entries.subnet", YAML::Load("x")).ok());
