@@ -41,7 +41,8 @@ asio::awaitable<ConnectResult> Connect(base::Endpoint endpoint, base::MonotonicT
   if (attempt->timed_out) {
     result.ec = std::make_error_code(std::errc::timed_out);
   } else if (error) {
-    result.ec = error;
+    // As an errno: asio's own category knows no std::errc.
+    result.ec = std::error_code(error.value(), std::system_category());
   } else {
     result.stream = std::make_unique<TcpStream>(std::move(attempt->socket));
   }

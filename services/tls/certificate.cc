@@ -134,8 +134,10 @@ absl::StatusOr<std::string> Sign(const Draft& draft, EVP_PKEY* key, X509* issuer
             X509_set_pubkey(certificate.get(), key) == 1;
   X509* authority = issuer != nullptr ? issuer : certificate.get();
   ok = ok && AddExtension(certificate.get(), authority, NID_basic_constraints, draft.is_ca ? "critical,CA:TRUE" : "critical,CA:FALSE") &&
-       AddExtension(certificate.get(), authority, NID_key_usage,
-                    draft.is_ca ? "critical,keyCertSign,cRLSign" : "critical,digitalSignature") &&
+       // A self-signed leaf says nothing of its key's use: verifiers that trust it look at it as its own issuer.
+       ((issuer == nullptr && !draft.is_ca) ||
+        AddExtension(certificate.get(), authority, NID_key_usage,
+                     draft.is_ca ? "critical,keyCertSign,cRLSign" : "critical,digitalSignature")) &&
        AddExtension(certificate.get(), authority, NID_subject_key_identifier, "hash") &&
        (issuer == nullptr || AddExtension(certificate.get(), authority, NID_authority_key_identifier, "keyid:always")) &&
        (draft.extended_key_usage.empty() || AddExtension(certificate.get(), authority, NID_ext_key_usage, draft.extended_key_usage)) &&

@@ -214,6 +214,8 @@ absl::StatusOr<std::shared_ptr<const ClientContext>> ClientContext::Make(const O
   for (const auto& certificate : bundle) {
     if (X509_STORE_add_cert(store, certificate.get()) != 1) ERR_clear_error();  // it is there already
   }
+  // What is in the bundle is trusted by itself: a next hop's own certificate or an intermediate CA will do.
+  X509_STORE_set_flags(store, X509_V_FLAG_PARTIAL_CHAIN);
   state->server_name = options.server_name;
   return std::shared_ptr<const ClientContext>(new ClientContext(std::move(state)));
 }

@@ -193,8 +193,13 @@ struct Handshaker {
       const int kind = SSL_get_error(ssl, n);
       if (kind == SSL_ERROR_SSL) {
         result.detail = Reason();
-        result.ec = SSL_get_verify_result(ssl) != X509_V_OK ? net::StreamError::kVerification : net::StreamError::kTls;
-        if (result.ec == net::StreamError::kVerification) result.detail = X509_verify_cert_error_string(SSL_get_verify_result(ssl));
+        const uint32_t error = ERR_peek_error();
+        if (ERR_GET_LIB(error) == ERR_LIB_SSL && ERR_GET_REASON(error) == SSL_R_CERTIFICATE_VERIFY_FAILED) {
+          result.ec = net::StreamError::kVerification;
+          result.detail = X509_verify_cert_error_string(SSL_get_verify_result(ssl));
+        } else {
+          result.ec = net::StreamError::kTls;
+        }
       } else {
         result.ec = co_await state->Wait(n, true);
         if (!result.ec) continue;

@@ -1,0 +1,233 @@
+#include "services/net/tcp_stream.h"
+
+#include <gtest/gtest.h>
+
+#include <asio/co_spawn.hpp>
+#include <asio/detached.hpp>
+#include <asio/io_context.hpp>
+#include <asio/use_awaitable.hpp>
+
+#include <array>
+#include <chrono>
+#include <exception>
+
+#include "services/net/connect.h"
+#include "services/net/listener.h"
+#include "services/net/resolver.h"
+
+namespace gatepost::net {
+namespace {
+
+using std::chrono::milliseconds;
+using std::chrono::seconds;
+
+MonotonicTime In(base::Duration duration) { return std::chrono::steady_clock::now() + duration; }
+
+// A connected pair over loopback, and a loop to run coroutines on.
+class TcpStreamTest : public testing::Test {
+ protected:
+  void SetUp() override {
+    auto listener = Listener::Open(context_, *base::Endpoint::Parse("127.0.0.1:0"));
+    ASSERT_TRUE(listener.ok()) << listener.status();
+    listener_ = *std::move(listener);
+    listener_->Start([this](asio::ip::tcp::socket socket) { server_ = std::make_unique<TcpStream>(std::move(socket)); });
+    Run(Dial(listener_->endpoint()));
+    while (server_ == nullptr) context_.run_one();
+  }
+
+  asio::awaitable<void> Dial(base::Endpoint endpoint) {
+    ConnectResult result = co_await Connect(endpoint, In(seconds(5)));
+    EXPECT_FALSE(result.ec) << result.ec.message();
+    client_ = std::move(result.stream);
+  }
+
+  // Until the coroutine has ended.
+  void Run(asio::awaitable<void> what) {
+    bool done = false;
+    asio::co_spawn(context_, std::move(what), [&done](std::exception_ptr failure) {
+      done = true;
+      if (failure) std::rethrow_exception(failure);
+    });
+    while (!done) context_.run_one();
+  }
+
+  asio::awaitable<void> Read(TcpStream& stream, IoResult* result) {
+    std::array<char, 64> space;
+    *result = co_await stream.ReadSome(space);
+  }
+  asio::awaitable<void> WriteText(TcpStream& stream, std::string text, std::error_code* error) {
+    const std::array<std::string_view, 1> pieces{text};
+    *error = co_await stream.Write(pieces);
+  }
+
+  asio::io_context context_{1};
+  std::unique_ptr<Listener> listener_;
+  std::unique_ptr<TcpStream> client_;
+  std::unique_ptr<TcpStream> server_;
+  std::error_code ignored_;
+};
+
+TEST_F(TcpStreamTest, PiecesArriveInOrderAndTheEndIsEof) {
+  std::error_code error;
+  Run([](TcpStream& stream, std::error_code* out) -> asio::awaitable<void> {
+    const std::array<std::string_view, 4> pieces{"one ", "", "two ", "three"};
+    *out = co_await stream.Write(pieces);
+    co_await stream.ShutdownGracefully();
+  }(*client_, &error));
+  EXPECT_FALSE(error);
+  std::string got;
+  Run([](TcpStream& stream, std::string* all) -> asio::awaitable<void> {
+    std::array<char, 3> space;
+    for (;;) {
+      const IoResult result = co_await stream.ReadSome(space);
+      if (result.ec) {
+        EXPECT_EQ(result.ec, asio::error::eof);
+        co_return;
+      }
+      all->append(space.data(), result.n);
+    }
+  }(*server_, &got));
+  EXPECT_EQ(got, "one two three");
+}
+
+TEST_F(TcpStreamTest, AReadPastItsDeadlineTimesOutAndTheStreamGoesOn) {
+  IoResult result;
+  server_->SetReadDeadline(In(milliseconds(30)));
+  Run(Read(*server_, &result));
+  EXPECT_EQ(result.ec, std::errc::timed_out);
+  server_->SetReadDeadline(In(seconds(5)));
+  std::error_code error;
+  Run(WriteText(*client_, "late", &error));
+  Run(Read(*server_, &result));
+  EXPECT_FALSE(result.ec) << result.ec.message();
+  EXPECT_EQ(result.n, 4u);
+}
+
+TEST_F(TcpStreamTest, ADeadlineMayMoveEarlierAndLaterWhileAReadWaits) {
+  IoResult result;
+  server_->SetReadDeadline(In(seconds(60)));
+  asio::steady_timer timer(context_);
+  timer.expires_after(milliseconds(10));
+  timer.async_wait([this](std::error_code) { server_->SetReadDeadline(In(milliseconds(20))); });
+  Run(Read(*server_, &result));
+  EXPECT_EQ(result.ec, std::errc::timed_out);
+  server_->SetReadDeadline(In(milliseconds(20)));
+  timer.expires_after(milliseconds(5));
+  timer.async_wait([this](std::error_code) {
+    server_->SetReadDeadline(In(seconds(60)));
+    asio::co_spawn(context_, WriteText(*client_, "x", &ignored_), asio::detached);
+  });
+  Run(Read(*server_, &result));
+  EXPECT_FALSE(result.ec) << result.ec.message();
+}
+
+TEST_F(TcpStreamTest, AWriteThatNobodyReadsTimesOut) {
+  std::error_code error;
+  client_->SetWriteDeadline(In(milliseconds(50)));
+  Run(WriteText(*client_, std::string(64 << 20, 'x'), &error));
+  EXPECT_EQ(error, std::errc::timed_out);
+}
+
+TEST_F(TcpStreamTest, AnInterruptEndsTheReadThatWaitsAndNothingElse) {
+  IoResult result;
+  asio::steady_timer timer(context_);
+  timer.expires_after(milliseconds(10));
+  timer.async_wait([this](std::error_code) { server_->Interrupt(); });
+  Run(Read(*server_, &result));
+  EXPECT_EQ(result.ec, asio::error::operation_aborted);
+  server_->Interrupt();  // nothing waits: no effect on what comes
+  std::error_code error;
+  Run(WriteText(*client_, "x", &error));
+  Run(Read(*server_, &result));
+  EXPECT_FALSE(result.ec) << result.ec.message();
+}
+
+TEST_F(TcpStreamTest, CloseEndsWhatWaits) {
+  IoResult result;
+  asio::steady_timer timer(context_);
+  timer.expires_after(milliseconds(10));
+  timer.async_wait([this](std::error_code) { server_->Close(); });
+  Run(Read(*server_, &result));
+  EXPECT_TRUE(result.ec);
+  EXPECT_NE(result.ec, std::errc::timed_out);
+}
+
+// operations.md, "Listeners of several edges on one host".
+TEST(ListenerTest, AnotherProcessesPortIsNeverShared) {
+  asio::io_context context(1);
+  asio::ip::tcp::acceptor other(context, asio::ip::tcp::endpoint(asio::ip::address_v4::loopback(), 0));
+  const base::Endpoint taken{*base::IpAddress::Parse("127.0.0.1"), other.local_endpoint().port()};
+  const absl::Status status = ProbeExclusive(taken);
+  EXPECT_TRUE(absl::IsUnavailable(status));
+  EXPECT_NE(std::string(status.message()).find(taken.ToString()), std::string::npos);
+  other.close();
+  EXPECT_TRUE(ProbeExclusive(taken).ok());
+}
+
+TEST(ListenerTest, WorkersShareAPort) {
+  asio::io_context context(1);
+  auto first = Listener::Open(context, *base::Endpoint::Parse("127.0.0.1:0"));
+  ASSERT_TRUE(first.ok());
+  EXPECT_TRUE(Listener::Open(context, (*first)->endpoint()).ok());
+}
+
+TEST(ListenerTest, IPv6IsOnItsOwn) {
+  asio::io_context context(1);
+  auto six = Listener::Open(context, *base::Endpoint::Parse("[::1]:0"));
+  if (!six.ok()) GTEST_SKIP() << "no IPv6 on this machine: " << six.status();
+  EXPECT_TRUE((*six)->endpoint().address.is_v6());
+  EXPECT_TRUE(ProbeExclusive({*base::IpAddress::Parse("127.0.0.1"), (*six)->endpoint().port}).ok());
+}
+
+// failures.md 2: connections that the kernel has accepted are not reset by a drain.
+TEST(ListenerTest, ClosingTakesWhoIsInTheQueue) {
+  asio::io_context context(1);
+  auto listener = Listener::Open(context, *base::Endpoint::Parse("127.0.0.1:0"));
+  ASSERT_TRUE(listener.ok());
+  int accepted = 0;
+  (*listener)->Start([&](asio::ip::tcp::socket) { ++accepted; });
+  asio::ip::tcp::socket client(context);
+  client.connect(asio::ip::tcp::endpoint(asio::ip::address_v4::loopback(), (*listener)->endpoint().port));
+  (*listener)->Close();
+  EXPECT_EQ(accepted, 1);
+}
+
+TEST(ConnectTest, ARefusedAddressIsAnError) {
+  asio::io_context context(1);
+  asio::ip::tcp::acceptor other(context, asio::ip::tcp::endpoint(asio::ip::address_v4::loopback(), 0));
+  const uint16_t port = other.local_endpoint().port();
+  other.close();
+  std::error_code error;
+  asio::co_spawn(
+      context,
+      [](uint16_t to, std::error_code* out) -> asio::awaitable<void> {
+        *out = (co_await Connect({*base::IpAddress::Parse("127.0.0.1"), to}, In(seconds(5)))).ec;
+      }(port, &error),
+      asio::detached);
+  context.run();
+  EXPECT_EQ(error, std::errc::connection_refused);
+}
+
+TEST(ResolverTest, LiteralsAndTheHostsFileNeedNoServer) {
+  asio::io_context context(1);
+  const base::SystemClock clock;
+  auto resolver = MakeResolver(context.get_executor(), clock);
+  ASSERT_TRUE(resolver.ok()) << resolver.status();
+  absl::StatusOr<std::vector<base::IpAddress>> literal = absl::UnknownError("");
+  absl::StatusOr<std::vector<base::IpAddress>> localhost = absl::UnknownError("");
+  asio::co_spawn(
+      context,
+      [](Resolver& r, auto* one, auto* two) -> asio::awaitable<void> {
+        *one = co_await r.Resolve("192.0.2.1", In(seconds(3)));
+        *two = co_await r.Resolve("LOCALHOST", In(seconds(3)));
+      }(**resolver, &literal, &localhost),
+      asio::detached);
+  context.run_for(seconds(5));
+  ASSERT_TRUE(literal.ok());
+  EXPECT_EQ(literal->front().ToString(), "192.0.2.1");
+  ASSERT_TRUE(localhost.ok()) << localhost.status();
+  EXPECT_TRUE(localhost->front().IsLoopback());
+}
+
+}  // namespace
+}  // namespace gatepost::net
