@@ -80,7 +80,11 @@ class Applier {
     if (entry.kind->name() == "User") ClearSecrets(wanted.get());
 
     const google::protobuf::FieldMask mask = FullMask(*wanted);
-    auto effective = entry.kind->Update(*wanted, mask, /*validate_only=*/true);
+    // An old etag, of an exported file say, matters only if something is to be changed.
+    Resource judged(wanted->New());
+    judged->CopyFrom(*wanted);
+    judged->GetReflection()->ClearField(judged.get(), judged->GetDescriptor()->FindFieldByName("etag"));
+    auto effective = entry.kind->Update(*judged, mask, /*validate_only=*/true);
     if (!effective.ok()) return effective.status();
     auto before = ResourceYaml(*Comparable(current));
     auto after = ResourceYaml(*Comparable(**effective));

@@ -64,6 +64,9 @@ class FakeServers final : public config::v1::VirtualServerService::Service {
   grpc::Status UpdateVirtualServer(grpc::ServerContext*, const config::v1::UpdateVirtualServerRequest* request,
                                    config::v1::VirtualServer* response) override {
     *response = request->virtual_server();
+    if (!response->etag().empty() && response->etag() != world_->servers[response->name()].etag()) {
+      return {grpc::StatusCode::ABORTED, "the etag is not current"};
+    }
     return Store(request->validate_only(), "update ", response);
   }
 
@@ -267,6 +270,13 @@ TEST_F(ApplyTest, OnlyWhatDiffersIsUpdatedAndTheDifferenceShown) {
   EXPECT_THAT(world_.log, ElementsAre("update virtualServers/inbound"));
   EXPECT_THAT(out_, HasSubstr("- fqdn: mx.example.com\n+ fqdn: in.example.com\n"));
   EXPECT_THAT(out_, HasSubstr("certificates/mx unchanged\n"));
+}
+
+TEST_F(ApplyTest, AnEtagOfOldMattersOnlyWhenSomethingIsToBeChanged) {
+  ASSERT_TRUE(Apply("kind: VirtualServer\nname: a\nfqdn: a.example.com\n").ok());
+  EXPECT_TRUE(Apply("kind: VirtualServer\nname: a\nfqdn: a.example.com\netag: old\n").ok());
+  EXPECT_EQ(out_, "virtualServers/a unchanged\n");
+  EXPECT_TRUE(absl::IsAborted(Apply("kind: VirtualServer\nname: a\nfqdn: b.example.com\netag: old\n")));
 }
 
 TEST_F(ApplyTest, AnUpdateOfAUserLeavesThePasswordAlone) {

@@ -8,8 +8,12 @@
 #include <system_error>
 #include <utility>
 
+#include "services/base/file.h"
+#include "services/base/status_macros.h"
+#include "services/base/strings.h"
 #include "services/ctl/explain.h"
 #include "services/rpc/channel.h"
+#include "services/tls/certificate.h"
 
 namespace gatepost::ctl {
 namespace {
@@ -32,6 +36,13 @@ absl::StatusOr<std::shared_ptr<grpc::Channel>> Invocation::Channel(Service servi
   channel_options.server_name = options.server_name;
   channel_options.server_role = service == Service::kConfig ? rpc::Role::kConfig : rpc::Role::kAuth;
   channel_options.identity = {options.cert, options.key, options.ca};
+  // gRPC would say of a key that is another certificate's only that no handshake succeeds.
+  GATEPOST_ASSIGN_OR_RETURN(const std::string certificate, base::ReadFile(options.cert));
+  GATEPOST_ASSIGN_OR_RETURN(const std::string key, base::ReadFile(options.key));
+  if (!tls::KeyMatches(certificate, key).ok()) {
+    return absl::FailedPreconditionError(
+        base::StrCat("--key ", options.key, " is not the key of --cert ", options.cert));
+  }
   auto made = rpc::MakeChannel(channel_options);
   if (!made.ok()) return made.status();
   channel = *std::move(made);

@@ -1,5 +1,7 @@
 #include "services/ctl/explain.h"
 
+#include <vector>
+
 #include "services/base/strings.h"
 #include "services/rpc/status_details.h"
 
@@ -15,11 +17,20 @@ std::string_view WithoutResource(std::string_view field) {
   return field;
 }
 
+// gRPC wraps the cause: "connections to all backends failing; last error: UNKNOWN: ipv4:...: Failed to connect to
+// remote host: Connection refused". The last part is the one to show.
+std::string Cause(const std::string& message) {
+  for (std::string_view wrapper : {"UNAUTHENTICATED: ", "remote host: ", "last error: "}) {
+    if (const size_t at = message.rfind(wrapper); at != std::string::npos) return message.substr(at + wrapper.size());
+  }
+  return message;
+}
+
 std::string Hint(grpc::StatusCode code, std::string_view service, std::string_view address,
                  const std::string& message) {
   switch (code) {
     case grpc::StatusCode::UNAVAILABLE:
-      return base::StrCat("the ", service, " service at ", address, " cannot be reached: ", message,
+      return base::StrCat("the ", service, " service at ", address, " cannot be reached: ", Cause(message),
                           ". Does it run there (--", service, "-address), and do --cert, --key and --ca belong to it?");
     case grpc::StatusCode::DEADLINE_EXCEEDED:
       return base::StrCat(
@@ -44,11 +55,13 @@ std::string Hint(grpc::StatusCode code, std::string_view service, std::string_vi
 }  // namespace
 
 absl::Status ExplainFailure(const grpc::Status& status, std::string_view service, std::string_view address) {
-  std::string text = Hint(status.error_code(), service, address, status.error_message());
-  const rpc::ErrorDetails details = rpc::DecodeDetails(status);
-  for (const rpc::FieldViolation& violation : details.violations) {
-    base::StrAppend(&text, "\n", WithoutResource(violation.field), violation.field.empty() ? "" : ": ",
-                    violation.description);
+  const std::vector<rpc::FieldViolation> violations = rpc::DecodeDetails(status).violations;
+  std::string text;
+  if (violations.empty()) text = Hint(status.error_code(), service, address, status.error_message());
+  if (violations.size() > 1) text = base::StrCat("the ", service, " service refuses ", violations.size(), " fields:");
+  for (const rpc::FieldViolation& violation : violations) {
+    base::StrAppend(&text, text.empty() ? "" : "\n", WithoutResource(violation.field),
+                    violation.field.empty() ? "" : ": ", violation.description);
   }
   // gRPC's codes and Abseil's are the same numbers.
   return absl::Status(static_cast<absl::StatusCode>(status.error_code()), text);

@@ -28,7 +28,30 @@ TEST(Explain, EveryViolationHasItsLine) {
   status.add_details()->PackFrom(info);
   status.add_details()->PackFrom(bad);
   EXPECT_EQ(Explained(grpc::StatusCode::INVALID_ARGUMENT, "2 fields are wrong", status.SerializeAsString()),
-            "2 fields are wrong\nfqdn: is required\nlisteners[2].port: must be 1 to 65535");
+            "the config service refuses 2 fields:\nfqdn: is required\nlisteners[2].port: must be 1 to 65535");
+}
+
+TEST(Explain, AViolationByItselfIsTheWholeMessage) {
+  google::rpc::BadRequest bad;
+  bad.add_field_violations()->set_field("update_mask");
+  bad.mutable_field_violations(0)->set_description("no such field: x");
+  google::rpc::Status status;
+  status.add_details()->PackFrom(bad);
+  EXPECT_EQ(Explained(grpc::StatusCode::INVALID_ARGUMENT, "update_mask: no such field: x", status.SerializeAsString()),
+            "update_mask: no such field: x");
+}
+
+TEST(Explain, OfGrpcsWrappingTheCauseIsShown) {
+  EXPECT_THAT(
+      Explained(grpc::StatusCode::UNAVAILABLE,
+                "connections to all backends failing; last error: UNKNOWN: ipv4:127.0.0.1:2050: Failed to connect "
+                "to remote host: Connection refused"),
+      HasSubstr("cannot be reached: Connection refused."));
+  EXPECT_THAT(
+      Explained(grpc::StatusCode::UNAVAILABLE,
+                "connections to all backends failing; last error: UNKNOWN: ipv4:127.0.0.1:2050: Custom verification "
+                "check failed with error: UNAUTHENTICATED: the server's certificate is not for foo"),
+      HasSubstr("cannot be reached: the server's certificate is not for foo."));
 }
 
 TEST(Explain, WhoCannotBeReachedIsNamedWithTheOptionToChange) {

@@ -2,6 +2,7 @@
 // options that all share, and turns outcomes into text and exit codes: 0 done, 1 failed, 2 not understood.
 #include <CLI/CLI.hpp>
 #include <csignal>
+#include <cstdlib>
 #include <iostream>
 #include <string>
 
@@ -68,6 +69,8 @@ int Misunderstood(const CLI::App& root, const CLI::ParseError& error) {
 
 int Main(int argc, char** argv) {
   std::signal(SIGPIPE, SIG_DFL);
+  // gRPC's own log on stderr repeats, less clearly, what is said below.
+  setenv("GRPC_VERBOSITY", "NONE", /*overwrite=*/0);
   CLI::App root("gatepostctl manages Gatepost: virtual servers, certificates, users, edges.", "gatepostctl");
   root.require_subcommand(1);
   root.footer(
