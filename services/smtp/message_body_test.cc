@@ -219,6 +219,20 @@ TEST_F(MessageBodyTest, SessionSizeAtTheLimitAndBeyond) {
   EXPECT_TRUE(session->closed());
 }
 
+TEST_F(MessageBodyTest, AMessageThatIsGivenUpCountsForTheSession) {
+  SessionSetup setup;
+  setup.settings.limits.session_size = 1000;
+  auto session = Greeted(setup);
+  for (int i = 0; i < 2; ++i) {
+    session->Send(kMail);
+    EXPECT_EQ(Code(session->Send(Chunk(std::string(500, 'x')))), "250 2.0.0");
+    session->Send("RSET\r\n");
+  }
+  session->Send(kMail);
+  EXPECT_EQ(Code(session->Send(Chunk("x"))), "552 5.3.4");
+  EXPECT_TRUE(session->closed());
+}
+
 // --------------------------------------------------------------------------------------------------------------- BDAT
 
 // B1

@@ -39,6 +39,13 @@ class SessionModel {
 
   enum class Phase { kCommand, kData, kAuthPlain, kAuthUser, kAuthPassword, kClosed };
   Phase phase() const { return phase_; }
+  // How far a transaction has come: none, MAIL, RCPT, BDAT.
+  enum class Progress { kNone, kMail, kRcpt, kChunks };
+  Progress progress() const {
+    if (!open_) return Progress::kNone;
+    if (chunks_) return Progress::kChunks;
+    return recipients_ > 0 ? Progress::kRcpt : Progress::kMail;
+  }
 
   // The codes that answer a step, e.g. "250 2.1.0"; EHLO's is "250". A DATA that gets 354 is to be followed by Content().
   std::vector<std::string> Take(const Step& step);

@@ -48,7 +48,22 @@ std::string MakeContent(const NumberSource& next) {
   return content;
 }
 
-Step MakeStep(SessionModel::Phase phase, const NumberSource& next) {
+// What a client that means well says next.
+StepKind NaturalKind(SessionModel::Progress progress, const NumberSource& next) {
+  switch (progress) {
+    case SessionModel::Progress::kNone:
+      return StepKind::kMail;
+    case SessionModel::Progress::kMail:
+      return StepKind::kRcpt;
+    case SessionModel::Progress::kRcpt:
+      return next(3) == 0 ? StepKind::kData : StepKind::kBdat;
+    case SessionModel::Progress::kChunks:
+      return StepKind::kBdat;
+  }
+  __builtin_unreachable();
+}
+
+Step MakeStep(const SessionModel& model, const NumberSource& next) {
   static constexpr std::array<std::string_view, 16> kSenders = {
       "a",        "a",       "a",       "a",        "",       "mail550", "mail450", "unreachable",
       "refusedus", "notls",  "data550", "data451",  "datalost", "dot550", "doubt",   "bodylost"};
@@ -57,17 +72,20 @@ Step MakeStep(SessionModel::Phase phase, const NumberSource& next) {
       "up550@in.example", "up450@in.example", "uplost@in.example", "postmaster", "c@in.example"};
   static constexpr std::array<std::string_view, 5> kPasswords = {"good", "bad", "junk", "down", "good"};
   Step step;
-  if (phase != SessionModel::Phase::kCommand) {
+  if (model.phase() != SessionModel::Phase::kCommand) {
     uint32_t choice = next(8);
     step.kind = choice == 0 ? StepKind::kResponseCancel : choice == 1 ? StepKind::kResponseMalformed : StepKind::kResponse;
     step.text = Pick(next, kPasswords);
-    step.last = phase == SessionModel::Phase::kAuthPlain;
+    step.last = model.phase() == SessionModel::Phase::kAuthPlain;
     return step;
   }
   // What makes a transaction comes more often than the rest; what ends a session less often.
-  static constexpr std::array kOften = {StepKind::kEhlo, StepKind::kMail, StepKind::kMail, StepKind::kRcpt, StepKind::kRcpt,
-                                        StepKind::kData, StepKind::kBdat, StepKind::kBdat, StepKind::kAuthPlain, StepKind::kRset};
-  step.kind = next(5) < 4 ? kOften[next(kOften.size())] : static_cast<StepKind>(next(kCommandKinds));
+  static constexpr std::array kOften = {StepKind::kEhlo, StepKind::kMail, StepKind::kRcpt, StepKind::kData,
+                                        StepKind::kBdat, StepKind::kRset, StepKind::kAuthPlain};
+  uint32_t choice = next(6);
+  if (choice < 3) step.kind = NaturalKind(model.progress(), next);
+  else if (choice < 5) step.kind = kOften[next(kOften.size())];
+  else step.kind = static_cast<StepKind>(next(kCommandKinds));
   bool ends = step.kind >= StepKind::kQuit || step.kind == StepKind::kBdatBad || step.kind == StepKind::kBdatHuge;
   if (ends && next(4) != 0) step.kind = StepKind::kNoop;
   switch (step.kind) {
@@ -161,7 +179,8 @@ std::string RunAgainstModel(const NumberSource& next, int steps) {
     std::move(codes.begin(), codes.end(), std::back_inserter(expected));
   };
   for (int i = 0; i < steps && model.phase() != SessionModel::Phase::kClosed; ++i) {
-    Step step = MakeStep(model.phase(), next);
+    Step step = MakeStep(model, next);
+    if (i == 0 && next(8) != 0) step.kind = StepKind::kEhlo;
     if (step.kind == StepKind::kPipelinedEhlo) {
       // What has not come yet cannot be seen to have come too early: both lines are to come at once.
       if (!batch.empty()) {
