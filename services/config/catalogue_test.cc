@@ -370,6 +370,22 @@ TEST_F(CatalogueTest, VirtualServersNameCertificatesThatExistAndHoldThem) {
   EXPECT_TRUE(catalogue_.Delete(remove, &call_).ok());
 }
 
+// limits.md, Control plane: 10,000 virtual servers, 10,000 certificates.
+TEST_F(CatalogueTest, ThereAreAtMostTenThousandOfEach) {
+  store::Transaction transaction;
+  for (int64_t i = 0; i < kMaxVirtualServers - 1; ++i) {
+    const std::string id = "x" + std::to_string(i);
+    transaction.writes.push_back({"virtualServers/" + id, "", {}});
+    transaction.writes.push_back({"certificates/" + id, "", {}});
+  }
+  world_.Commit(transaction);
+  EXPECT_TRUE(Create("a").ok());
+  EXPECT_EQ(Create("b").status().code(), absl::StatusCode::kResourceExhausted);
+  EXPECT_TRUE(CreateCertificate("a", "self_signed { dns_names: 'a.example' }").ok());
+  EXPECT_EQ(CreateCertificate("b", "self_signed { dns_names: 'a.example' }").status().code(),
+            absl::StatusCode::kResourceExhausted);
+}
+
 TEST_F(CatalogueTest, ACaBundleMustHoldCertificates) {
   EXPECT_FALSE(Create("a", "delivery { default_route { tls { mode: REQUIRED ca_bundle_pem: '-----BEGIN CERTIFICATE-----' } } }").ok());
   EXPECT_EQ(Violations(), "virtual_server.delivery.default_route.tls.ca_bundle_pem ");

@@ -18,8 +18,15 @@ void Bound(EdgeRegistry::Listeners* listeners) {
   if (listeners->size() > static_cast<int>(kMaxListenerReports))
     listeners->DeleteSubrange(static_cast<int>(kMaxListenerReports),
                               listeners->size() - static_cast<int>(kMaxListenerReports));
-  for (v1::ListenerStatus& listener : *listeners)
-    if (listener.reason().size() > kMaxReasonOctets) listener.set_reason(Utf8Prefix(listener.reason(), kMaxReasonOctets));
+  const auto bound = [](std::string* text) {
+    if (text->size() > kMaxListenerTextOctets) *text = Utf8Prefix(*text, kMaxListenerTextOctets);
+  };
+  for (v1::ListenerStatus& listener : *listeners) {
+    bound(listener.mutable_reason());
+    bound(listener.mutable_virtual_server());
+    bound(listener.mutable_address());
+    listener.GetReflection()->MutableUnknownFields(&listener)->Clear();
+  }
 }
 
 }  // namespace

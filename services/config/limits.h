@@ -17,7 +17,6 @@ inline constexpr int kMaxListEntries = 10'000;
 inline constexpr int kMaxLocalDomains = 10'000;
 inline constexpr int kMaxPools = 100;
 inline constexpr int kMaxNextHops = 32;
-inline constexpr size_t kMaxDisplayNameOctets = 400;  // 100 characters.
 inline constexpr size_t kMaxDisplayNameCharacters = 100;
 inline constexpr size_t kMaxCommentCharacters = 200;
 inline constexpr size_t kMaxBannerOctets = 200;
@@ -47,6 +46,7 @@ inline constexpr std::chrono::seconds kAnswerTimeout{60};
 inline constexpr size_t kMaxEdges = 10'000;
 inline constexpr size_t kMaxListenerReports = 10'000;
 inline constexpr size_t kMaxReasonOctets = 1'024;
+inline constexpr size_t kMaxListenerTextOctets = 200;  // Of each text in a listener's status: all of them fit in an answer.
 inline constexpr size_t kMaxVersionOctets = 100;
 inline constexpr std::chrono::hours kForgetEdgeAfter{24};
 

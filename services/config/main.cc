@@ -117,8 +117,9 @@ class Program {
 };
 
 absl::Status Program::OpenStore() {
-  GATEPOST_ASSIGN_OR_RETURN(const store::SealingKey key, store::SealingKey::FromFile(options_.master_key_file));
-  key_ = std::make_unique<store::SealingKey>(key);
+  const absl::StatusOr<store::SealingKey> key = store::SealingKey::FromFile(options_.master_key_file);
+  if (!key.ok()) return absl::FailedPreconditionError(key.status().message());
+  key_ = std::make_unique<store::SealingKey>(*key);
   store::SqliteOptions sqlite;
   sqlite.path = options_.database;
   sqlite.application_id = 0x47504331;  // "GPC1"

@@ -24,7 +24,7 @@ inline constexpr std::string_view kCertificates = "certificates/";
 inline constexpr std::string_view kEdges = "edges/";
 
 // Brings a virtual server into its stored form (defaults filled in, domains as A-labels in lower case, addresses in
-// canonical form, lists without repetitions that change nothing) and judges it. Also sets `open_relay`.
+// canonical form) and judges it. Also sets `open_relay`.
 void NormalizeAndValidate(v1::VirtualServer* server, Violations* violations);
 
 // What can be judged of a certificate before its PEM is parsed. `exists`: it has a key already.

@@ -229,7 +229,7 @@ TEST_F(WatchSessionTest, WhatAnEdgeSaysIsBounded) {
   ASSERT_TRUE(session_->OnMessage(&report, clock_.Now()).ok());
   const v1::Edge edge = *registry_.Get("edges/edge-1", 0);
   EXPECT_EQ(static_cast<size_t>(edge.listeners_size()), kMaxListenerReports);
-  EXPECT_EQ(edge.listeners(0).reason().size(), kMaxReasonOctets);
+  EXPECT_EQ(edge.listeners(0).reason().size(), kMaxListenerTextOctets);
 }
 
 }  // namespace
