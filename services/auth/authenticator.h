@@ -1,0 +1,54 @@
+// From what a client claims to who it is. An unknown user, a disabled one, one without a password and a wrong password take the
+// same work and get the same answer; why is for our own log. Thread-safe.
+#pragma once
+
+#include <atomic>
+#include <functional>
+#include <memory>
+#include <string>
+#include <string_view>
+
+#include "services/auth/credential_cache.h"
+#include "services/auth/metrics.h"
+#include "services/auth/verifier.h"
+#include "services/base/log.h"
+#include "services/sasl/mechanism.h"
+#include "services/store/record_store.h"
+
+namespace gatepost::auth {
+
+struct Judgement {
+  Outcome outcome = Outcome::kUnavailable;
+  // Of a success; the user also of a failure, if it is known: for the log, never for the edge.
+  std::string user;  // `users/{id}`
+  std::string login;
+  bool may_submit = false;
+  bool may_relay = false;
+  // For the log: "wrong_password", "unknown", "disabled", "no_password", "authzid", "prohibited", "store", "no_slot".
+  std::string_view reason;
+};
+
+class Authenticator {
+ public:
+  using Done = std::function<void(Judgement)>;
+
+  // The references outlive the authenticator, and the verifier's threads.
+  Authenticator(store::RecordStore& store, Verifier& verifier, CredentialCache& cache, base::Log& log, const Metrics& metrics)
+      : store_(store), verifier_(verifier), cache_(cache), log_(log), metrics_(metrics) {}
+
+  // `done` is called once, on this thread or a verifier's, unless *cancelled became true first. `default_domain`: appended to
+  // a login without an @, if not empty.
+  void Judge(sasl::PasswordClaim claim, std::string_view default_domain, std::shared_ptr<const std::atomic<bool>> cancelled, Done done);
+
+ private:
+  struct Account;
+  absl::StatusOr<Account> Find(const std::string& login_key) const;
+
+  store::RecordStore& store_;
+  Verifier& verifier_;
+  CredentialCache& cache_;
+  base::Log& log_;
+  const Metrics& metrics_;
+};
+
+}  // namespace gatepost::auth

@@ -1,0 +1,431 @@
+#include "services/auth/sasl_service.h"
+
+#include <atomic>
+#include <chrono>
+#include <deque>
+#include <optional>
+#include <utility>
+#include <variant>
+
+#include "services/auth/limits.h"
+#include "services/auth/user_records.h"
+#include "services/base/strings.h"
+#include "services/rpc/status_details.h"
+#include "services/sasl/mechanism.h"
+
+namespace gatepost::auth {
+namespace {
+
+using v1::AuthenticateRequest;
+using v1::AuthenticateResponse;
+using v1::Failure;
+
+constexpr std::string_view kMethod = "gatepost.auth.v1.SaslService.Authenticate";
+
+// nullptr: not served.
+std::unique_ptr<sasl::Mechanism> MakeMechanism(std::string_view name) {
+  if (name == "PLAIN") return sasl::MakePlain();
+  if (name == "LOGIN") return sasl::MakeLogin();
+  return nullptr;
+}
+
+Failure::Category CategoryOf(Outcome outcome) {
+  switch (outcome) {
+    case Outcome::kCredentials:
+      return Failure::CREDENTIALS;
+    case Outcome::kMalformed:
+      return Failure::MALFORMED;
+    case Outcome::kMechanism:
+      return Failure::MECHANISM;
+    case Outcome::kExpired:
+      return Failure::EXPIRED;
+    case Outcome::kSuccess:
+    case Outcome::kCancelled:
+    case Outcome::kUnavailable:
+      break;
+  }
+  return Failure::UNAVAILABLE;
+}
+
+// Answers a call that is refused before it begins.
+class RefusedStream final : public grpc::ServerBidiReactor<AuthenticateRequest, AuthenticateResponse> {
+ public:
+  explicit RefusedStream(grpc::Status status) { Finish(std::move(status)); }
+  void OnDone() override { delete this; }
+};
+
+}  // namespace
+
+// One stream of one edge. Lock order: Revocations', then the stream's; the service's is never held with either.
+class SaslServiceImpl::Stream final : public grpc::ServerBidiReactor<AuthenticateRequest, AuthenticateResponse>,
+                                      public RevocationSink,
+                                      public std::enable_shared_from_this<Stream> {
+ public:
+  Stream(SaslServiceImpl& service, rpc::Call call) : service_(service), call_(std::move(call)) {}
+
+  void Begin(bool draining) {
+    service_.metrics_.streams.Add(1);
+    service_.revocations_.Add(this);
+    absl::MutexLock lock(&mutex_);
+    AuthenticateResponse response;
+    for (const char* name : {"PLAIN", "LOGIN"}) response.mutable_mechanisms()->add_names(name);
+    Send(std::move(response));
+    if (draining) SendDraining();
+    if (!ending_) StartRead(&request_);
+  }
+
+  void OnReadDone(bool ok) override {
+    std::optional<Claim> claim;
+    {
+      absl::MutexLock lock(&mutex_);
+      if (!ok) {
+        half_closed_ = true;
+        return EndWhenEmpty();
+      }
+      if (ending_) return;
+      claim = Take(request_);
+      request_.Clear();
+    }
+    // Without the lock: it may be answered on this thread.
+    if (claim) Ask(*std::move(claim));
+    absl::MutexLock lock(&mutex_);
+    if (ending_) return;
+    // A peer that does not take its answers is not read from.
+    read_waits_ = out_.size() >= kMostUnsent;
+    if (!read_waits_) StartRead(&request_);
+  }
+
+  void OnWriteDone(bool ok) override {
+    absl::MutexLock lock(&mutex_);
+    writing_ = false;
+    out_.pop_front();
+    if (!ok) End(grpc::Status(grpc::StatusCode::CANCELLED, "the stream is gone"));
+    if (ending_) {
+      FinishWhenIdle();
+      return;
+    }
+    WriteNext();
+    if (read_waits_ && out_.size() < kMostUnsent) {
+      read_waits_ = false;
+      StartRead(&request_);
+    }
+    EndWhenEmpty();
+  }
+
+  void OnCancel() override {
+    absl::MutexLock lock(&mutex_);
+    End(grpc::Status::CANCELLED);
+  }
+
+  void OnDone() override {
+    service_.revocations_.Remove(this);
+    service_.metrics_.streams.Add(-1);
+    service_.calls_.Record(call_, kMethod, /*allowed=*/true, absl::OkStatus());
+    service_.Forget(this);  // Deletes this, unless a verifier still has an answer for it.
+  }
+
+  void OnRevoked(const std::string& user, base::WallTime since) override {
+    absl::MutexLock lock(&mutex_);
+    if (ending_) return;
+    // A login that is being judged may have been judged by what was in force before.
+    if (!exchanges_.empty()) revoked_[user] = ++revocations_;
+    AuthenticateResponse response;
+    response.mutable_revoked()->set_user(user);
+    *response.mutable_revoked()->mutable_since() = ToTimestamp(since);
+    Send(std::move(response));
+  }
+
+  void Drain() {
+    absl::MutexLock lock(&mutex_);
+    SendDraining();
+  }
+
+  void Tick(base::MonotonicTime now) {
+    absl::MutexLock lock(&mutex_);
+    for (auto entry = exchanges_.begin(); entry != exchanges_.end();) {
+      const auto next = std::next(entry);
+      if (!entry->second.verifying && now - entry->second.waiting_since >= kExchangeIdle) Fail(entry, Outcome::kExpired, "idle");
+      entry = next;
+    }
+    EndWhenEmpty();
+  }
+
+ private:
+  struct Exchange {
+    std::unique_ptr<sasl::Mechanism> mechanism;
+    std::string name;  // Of the mechanism.
+    std::string virtual_server, default_domain, address, session_id;
+    bool verifying = false;  // Else the client has to answer.
+    base::MonotonicTime waiting_since, asked;
+    uint64_t began = 0;  // Revocations told before.
+    // Set when nobody wants the answer any more; also what tells this exchange from a later one with its id.
+    std::shared_ptr<std::atomic<bool>> cancelled = std::make_shared<std::atomic<bool>>(false);
+  };
+  using Exchanges = std::map<uint64_t, Exchange>;
+  struct Claim {
+    uint64_t id = 0;
+    sasl::PasswordClaim password;
+    std::string default_domain;
+    std::shared_ptr<std::atomic<bool>> cancelled;
+  };
+
+  // What a message asks to be verified, if anything.
+  std::optional<Claim> Take(AuthenticateRequest& request) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_) {
+    const uint64_t id = request.exchange_id();
+    const auto known = exchanges_.find(id);
+    switch (request.step_case()) {
+      case AuthenticateRequest::kStart:
+        if (id == 0 || known != exchanges_.end()) {
+          Refuse("an exchange id is 0, or in use");
+          return std::nullopt;
+        }
+        return Start(id, *request.mutable_start());
+      case AuthenticateRequest::kResponse: {
+        if (known == exchanges_.end()) {
+          service_.metrics_.stray.Increment();
+          return std::nullopt;
+        }
+        // Before there was a challenge: the edge is out of step, and so is what its client would be told.
+        if (known->second.verifying) {
+          Fail(known, Outcome::kUnavailable, "out_of_step");
+          return std::nullopt;
+        }
+        return Step(known, known->second.mechanism->Next(request.response().data()));
+      }
+      case AuthenticateRequest::kCancel:
+        if (known != exchanges_.end()) Remove(known, Outcome::kCancelled);
+        return std::nullopt;
+      case AuthenticateRequest::STEP_NOT_SET:
+        break;
+    }
+    Refuse("a message is none of those known here");
+    return std::nullopt;
+  }
+
+  std::optional<Claim> Start(uint64_t id, v1::Start& start) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_) {
+    std::unique_ptr<sasl::Mechanism> mechanism = MakeMechanism(start.mechanism());
+    if (mechanism == nullptr || exchanges_.size() >= kMostExchanges) {
+      const Outcome outcome = mechanism == nullptr ? Outcome::kMechanism : Outcome::kUnavailable;
+      service_.metrics_.Ended(start.mechanism(), outcome);
+      SendFailure(id, outcome);
+      return std::nullopt;
+    }
+    Exchange exchange;
+    exchange.mechanism = std::move(mechanism);
+    exchange.name = start.mechanism();
+    exchange.virtual_server = start.virtual_server();
+    exchange.default_domain = start.default_domain();
+    exchange.address = start.peer().address();
+    exchange.session_id = start.peer().session_id();
+    exchange.began = revocations_;
+    const auto entry = exchanges_.emplace(id, std::move(exchange)).first;
+    service_.metrics_.exchanges.Add(1);
+    std::optional<std::string_view> initial;
+    if (start.has_initial_response()) initial = start.initial_response();
+    return Step(entry, entry->second.mechanism->First(initial));
+  }
+
+  std::optional<Claim> Step(Exchanges::iterator entry, sasl::Step step) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_) {
+    Exchange& exchange = entry->second;
+    if (auto* challenge = std::get_if<sasl::Challenge>(&step)) {
+      exchange.waiting_since = service_.clock_.Now();
+      AuthenticateResponse response;
+      response.set_exchange_id(entry->first);
+      response.mutable_challenge()->set_data(std::move(challenge->octets));
+      Send(std::move(response));
+      return std::nullopt;
+    }
+    if (auto* password = std::get_if<sasl::PasswordClaim>(&step)) {
+      exchange.verifying = true;
+      exchange.asked = service_.clock_.Now();
+      return Claim{entry->first, std::move(*password), exchange.default_domain, exchange.cancelled};
+    }
+    Fail(entry, Outcome::kMalformed, "malformed");
+    return std::nullopt;
+  }
+
+  void Ask(Claim claim) ABSL_LOCKS_EXCLUDED(mutex_) {
+    const std::shared_ptr<std::atomic<bool>> token = claim.cancelled;
+    service_.authenticator_.Judge(std::move(claim.password), claim.default_domain, token,
+                                  [self = shared_from_this(), id = claim.id, token](Judgement judgement) { self->OnJudged(id, token, judgement); });
+  }
+
+  void OnJudged(uint64_t id, const std::shared_ptr<std::atomic<bool>>& token, const Judgement& judgement) ABSL_LOCKS_EXCLUDED(mutex_) {
+    absl::MutexLock lock(&mutex_);
+    const auto entry = exchanges_.find(id);
+    if (entry == exchanges_.end() || entry->second.cancelled != token) {
+      service_.metrics_.stray.Increment();
+      return;
+    }
+    service_.metrics_.exchange_seconds.Observe(std::chrono::duration<double>(service_.clock_.Now() - entry->second.asked).count());
+    if (judgement.outcome != Outcome::kSuccess) {
+      Fail(entry, judgement.outcome, judgement.reason, judgement.user);
+    } else if (const auto revoked = revoked_.find(judgement.user); revoked != revoked_.end() && revoked->second > entry->second.began) {
+      // The edge has been told already: it would take this session for a new one.
+      Fail(entry, Outcome::kUnavailable, "revoked_meanwhile", judgement.user);
+    } else {
+      LogEnd(entry->second, Outcome::kSuccess, judgement.user, "");
+      AuthenticateResponse response;
+      response.set_exchange_id(id);
+      v1::Success& success = *response.mutable_success();
+      success.set_user(judgement.user);
+      success.set_login(judgement.login);
+      success.set_may_submit(judgement.may_submit);
+      success.set_may_relay(judgement.may_relay);
+      Send(std::move(response));
+      Remove(entry, Outcome::kSuccess);
+    }
+    EndWhenEmpty();
+  }
+
+  void Fail(Exchanges::iterator entry, Outcome outcome, std::string_view reason, std::string_view user = "")
+      ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_) {
+    LogEnd(entry->second, outcome, user, reason);
+    SendFailure(entry->first, outcome);
+    Remove(entry, outcome);
+  }
+
+  // Names that are not a user's are not logged: people type passwords there.
+  void LogEnd(const Exchange& exchange, Outcome outcome, std::string_view user, std::string_view reason) const {
+    service_.log_.Info("login", {{"outcome", kOutcomeNames[static_cast<size_t>(outcome)]},
+                                 {"reason", reason},
+                                 {"user", user},
+                                 {"mechanism", exchange.name},
+                                 {"virtual_server", exchange.virtual_server},
+                                 {"client", exchange.address},
+                                 {"session", exchange.session_id},
+                                 {"peer", call_.caller.uri}});
+  }
+
+  void Remove(Exchanges::iterator entry, Outcome outcome) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_) {
+    entry->second.cancelled->store(true);
+    service_.metrics_.Ended(entry->second.name, outcome);
+    service_.metrics_.exchanges.Add(-1);
+    exchanges_.erase(entry);
+    if (exchanges_.empty()) revoked_.clear();
+  }
+
+  void SendFailure(uint64_t id, Outcome outcome) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_) {
+    AuthenticateResponse response;
+    response.set_exchange_id(id);
+    response.mutable_failure()->set_category(CategoryOf(outcome));
+    Send(std::move(response));
+  }
+
+  void SendDraining() ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_) {
+    AuthenticateResponse response;
+    response.mutable_draining();
+    Send(std::move(response));
+  }
+
+  void Send(AuthenticateResponse response) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_) {
+    if (ending_) return;
+    out_.push_back(std::move(response));
+    WriteNext();
+  }
+
+  void WriteNext() ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_) {
+    if (writing_ || ending_ || out_.empty()) return;
+    writing_ = true;
+    StartWrite(&out_.front());
+  }
+
+  // The edge never says this: one of us has another protocol.
+  void Refuse(std::string_view why) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_) {
+    service_.log_.Warning("stream_refused", {{"peer", call_.caller.uri}, {"error", why}});
+    End(rpc::ToGrpcStatus(rpc::Error(absl::StatusCode::kInvalidArgument, "OUT_OF_PROTOCOL", why)));
+  }
+
+  // Half-closed: what is being verified is still answered; what waits for a client never will be.
+  void EndWhenEmpty() ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_) {
+    if (!half_closed_ || ending_ || !out_.empty()) return;
+    for (const auto& [id, exchange] : exchanges_) {
+      if (exchange.verifying) return;
+    }
+    End(grpc::Status::OK);
+  }
+
+  void End(grpc::Status status) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_) {
+    if (std::exchange(ending_, true)) return;
+    status_ = std::move(status);
+    while (!exchanges_.empty()) Remove(exchanges_.begin(), Outcome::kCancelled);
+    FinishWhenIdle();
+  }
+
+  // Never while a write is in flight, and nothing is begun after it.
+  void FinishWhenIdle() ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_) {
+    if (writing_ || std::exchange(finished_, true)) return;
+    Finish(status_);
+  }
+
+  SaslServiceImpl& service_;
+  const rpc::Call call_;
+
+  absl::Mutex mutex_;
+  AuthenticateRequest request_ ABSL_GUARDED_BY(mutex_);
+  std::deque<AuthenticateResponse> out_ ABSL_GUARDED_BY(mutex_);  // The front is being written while writing_.
+  bool writing_ ABSL_GUARDED_BY(mutex_) = false;
+  bool read_waits_ ABSL_GUARDED_BY(mutex_) = false;
+  bool half_closed_ ABSL_GUARDED_BY(mutex_) = false;
+  bool ending_ ABSL_GUARDED_BY(mutex_) = false;
+  bool finished_ ABSL_GUARDED_BY(mutex_) = false;
+  grpc::Status status_ ABSL_GUARDED_BY(mutex_);
+  Exchanges exchanges_ ABSL_GUARDED_BY(mutex_);
+  // Users revoked while exchanges are in flight, with the number of their last revocation.
+  uint64_t revocations_ ABSL_GUARDED_BY(mutex_) = 0;
+  std::map<std::string, uint64_t> revoked_ ABSL_GUARDED_BY(mutex_);
+};
+
+grpc::ServerBidiReactor<AuthenticateRequest, AuthenticateResponse>* SaslServiceImpl::Authenticate(grpc::CallbackServerContext* context) {
+  rpc::Call call;
+  const absl::Status status = authorizer_.Authorize(*context, kMethod, &call.caller).status();
+  if (!status.ok()) {
+    calls_.Record(call, kMethod, /*allowed=*/false, status);
+    return new RefusedStream(rpc::ToGrpcStatus(status));
+  }
+  auto stream = std::make_shared<Stream>(*this, std::move(call));
+  Stream* const reactor = stream.get();
+  bool draining = false;
+  {
+    absl::MutexLock lock(&mutex_);
+    streams_.emplace(reactor, stream);
+    draining = draining_;
+  }
+  stream->Begin(draining);
+  return reactor;
+}
+
+std::vector<std::shared_ptr<SaslServiceImpl::Stream>> SaslServiceImpl::Streams() const {
+  absl::MutexLock lock(&mutex_);
+  std::vector<std::shared_ptr<Stream>> streams;
+  for (const auto& [stream, kept] : streams_) streams.push_back(kept);
+  return streams;
+}
+
+size_t SaslServiceImpl::streams() const {
+  absl::MutexLock lock(&mutex_);
+  return streams_.size();
+}
+
+void SaslServiceImpl::Forget(Stream* stream) {
+  std::shared_ptr<Stream> kept;
+  absl::MutexLock lock(&mutex_);
+  const auto entry = streams_.find(stream);
+  kept = std::move(entry->second);
+  streams_.erase(entry);
+}
+
+void SaslServiceImpl::Tick() {
+  const base::MonotonicTime now = clock_.Now();
+  for (const std::shared_ptr<Stream>& stream : Streams()) stream->Tick(now);
+}
+
+void SaslServiceImpl::Drain() {
+  {
+    absl::MutexLock lock(&mutex_);
+    draining_ = true;
+  }
+  for (const std::shared_ptr<Stream>& stream : Streams()) stream->Drain();
+}
+
+}  // namespace gatepost::auth
