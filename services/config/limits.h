@@ -22,7 +22,6 @@ inline constexpr size_t kMaxCommentCharacters = 200;
 inline constexpr size_t kMaxBannerOctets = 200;
 inline constexpr size_t kMaxCaBundleOctets = 256 << 10;
 inline constexpr size_t kMaxChainOctets = 64 << 10;
-inline constexpr size_t kMaxChainCertificates = 10;
 inline constexpr size_t kMaxKeyOctets = 32 << 10;
 inline constexpr int kMaxSelfSignedNames = 100;
 inline constexpr uint32_t kDefaultSelfSignedDays = 397;
