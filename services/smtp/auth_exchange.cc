@@ -49,8 +49,10 @@ std::optional<Action> AuthExchange::Begin(const AuthCommand& command) {
   }
   std::string_view encoded = *command.initial_response;
   if (encoded.size() > limits::kAuthResponse) return Spoil(replies::AuthTooLong(), AuthOutcome::kMalformed);
-  if (encoded == "=") encoded = "";
-  else if (encoded.empty()) return Spoil(replies::AuthMalformed(), AuthOutcome::kMalformed);
+  if (encoded == "=")
+    encoded = "";
+  else if (encoded.empty())
+    return Spoil(replies::AuthMalformed(), AuthOutcome::kMalformed);
   std::optional<std::string> response = base::Base64Decode(encoded);
   if (!response) return Spoil(replies::AuthMalformed(), AuthOutcome::kMalformed);
   return Ask(*std::move(response));
@@ -128,7 +130,8 @@ std::optional<Action> AuthExchange::TakeLine(std::string_view line) {
 
 std::optional<Action> AuthExchange::TakeAnswer(const AuthAnswer& answer) {
   Forget();
-  if (const AuthChallenge* challenge = std::get_if<AuthChallenge>(&answer.answer)) return Challenge(challenge->challenge);
+  if (const AuthChallenge* challenge = std::get_if<AuthChallenge>(&answer.answer))
+    return Challenge(challenge->challenge);
   started_ = false;
   Conversation& client = context_.conversation;
   if (const AuthSuccess* success = std::get_if<AuthSuccess>(&answer.answer)) {
@@ -142,7 +145,8 @@ std::optional<Action> AuthExchange::TakeAnswer(const AuthAnswer& answer) {
     state_ = State::kDelaying;
     return Delay{Tarpit()};
   }
-  if (std::holds_alternative<AuthMalformed>(answer.answer)) return Spoil(replies::AuthMalformed(), AuthOutcome::kMalformed);
+  if (std::holds_alternative<AuthMalformed>(answer.answer))
+    return Spoil(replies::AuthMalformed(), AuthOutcome::kMalformed);
   Report(AuthOutcome::kUnavailable);
   client.Say(replies::AuthUnavailable());
   return std::nullopt;

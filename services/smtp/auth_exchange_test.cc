@@ -1,11 +1,10 @@
 // AUTH: threats A1, A2, A3, A5, A13, A14, T7; limits.md: AUTH response, failed AUTH, its delay.
-#include "services/smtp/server_session.h"
-
 #include <gtest/gtest.h>
 
 #include "services/base/base64.h"
 #include "services/base/strings.h"
 #include "services/smtp/limits.h"
+#include "services/smtp/server_session.h"
 #include "services/smtp/testing/session_harness.h"
 
 namespace gatepost::smtp {
@@ -38,7 +37,8 @@ class AuthTest : public testing::Test {
 };
 
 TEST_F(AuthTest, OfferedInOrder) {
-  EXPECT_NE(session_.Send("EHLO x\r\n").find("250-STARTTLS\r\n250-AUTH PLAIN LOGIN\r\n250-8BITMIME\r\n"), std::string::npos);
+  EXPECT_NE(session_.Send("EHLO x\r\n").find("250-STARTTLS\r\n250-AUTH PLAIN LOGIN\r\n250-8BITMIME\r\n"),
+            std::string::npos);
 }
 
 TEST_F(AuthTest, PlainWithAndWithoutInitialResponse) {
@@ -146,7 +146,8 @@ TEST_F(AuthTest, ASuccessAfterAFailureCounts) {
 // A13: never 535, clients drop the password; never a success.
 TEST_F(AuthTest, AServiceThatIsDownIs454AndNoFailure) {
   for (int i = 0; i < 5; ++i) {
-    EXPECT_EQ(session_.Send("AUTH PLAIN " + Plain("u", "down") + "\r\n"), "454 4.7.0 Temporary authentication failure\r\n");
+    EXPECT_EQ(session_.Send("AUTH PLAIN " + Plain("u", "down") + "\r\n"),
+              "454 4.7.0 Temporary authentication failure\r\n");
   }
   EXPECT_TRUE(session_.delays().empty());
   EXPECT_EQ(session_.Send("MAIL FROM:<a@b.example>\r\n"), "530 5.7.0 Authentication required\r\n");

@@ -15,18 +15,19 @@ constexpr std::string_view kHelpUrl = "https://www.rfc-editor.org/rfc/rfc5321";
 
 // The client has to wait for the answer before it sends more (RFC 2920 3.1, RFC 3207 4, RFC 4954 4).
 bool EndsItsGroup(Verb verb) {
-  return verb == Verb::kEhlo || verb == Verb::kHelo || verb == Verb::kStartTls || verb == Verb::kAuth || verb == Verb::kData;
+  return verb == Verb::kEhlo || verb == Verb::kHelo || verb == Verb::kStartTls || verb == Verb::kAuth ||
+         verb == Verb::kData;
 }
 
 // What a client may say before TLS where TLS is required (R16).
 bool IsForTheClear(Verb verb) {
-  return verb == Verb::kEhlo || verb == Verb::kHelo || verb == Verb::kStartTls || verb == Verb::kNoop || verb == Verb::kRset ||
-         verb == Verb::kHelp || verb == Verb::kQuit || verb == Verb::kOther;
+  return verb == Verb::kEhlo || verb == Verb::kHelo || verb == Verb::kStartTls || verb == Verb::kNoop ||
+         verb == Verb::kRset || verb == Verb::kHelp || verb == Verb::kQuit || verb == Verb::kOther;
 }
 
 bool NeedsHello(Verb verb) {
-  return verb == Verb::kStartTls || verb == Verb::kAuth || verb == Verb::kMail || verb == Verb::kRcpt || verb == Verb::kData ||
-         verb == Verb::kBdat;
+  return verb == Verb::kStartTls || verb == Verb::kAuth || verb == Verb::kMail || verb == Verb::kRcpt ||
+         verb == Verb::kData || verb == Verb::kBdat;
 }
 
 }  // namespace
@@ -76,7 +77,8 @@ std::optional<Action> Commands::Resume(const Event& event) {
       if (std::holds_alternative<BytesRead>(event)) return std::nullopt;
       if (refused_until_ && std::holds_alternative<TimedOut>(event)) {
         client.End(SessionEnd::kRefused);
-      } else if (!context_.transaction.open && context_.now >= context_.started + context_.settings.limits.session_duration) {
+      } else if (!context_.transaction.open &&
+                 context_.now >= context_.started + context_.settings.limits.session_duration) {
         client.EndOfReading(event, replies::SessionTimeout(fqdn));
       } else {
         client.EndOfReading(event, client.in_line() ? replies::CommandTimeout(fqdn) : replies::IdleTimeout(fqdn));
@@ -124,7 +126,8 @@ std::optional<Action> Commands::Take(std::string_view line) {
     return std::nullopt;
   }
   if (std::optional<Reply> reply = WhyNotNow(parsed.verb)) return Refuse(parsed, *reply);
-  if (const CommandError* error = std::get_if<CommandError>(&parsed.command)) return Refuse(parsed, replies::ForError(*error));
+  if (const CommandError* error = std::get_if<CommandError>(&parsed.command))
+    return Refuse(parsed, replies::ForError(*error));
   return Dispatch(parsed);
 }
 

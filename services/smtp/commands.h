@@ -1,5 +1,5 @@
-// The commands of a session, one line each: whether it may come now, and whose it is. Those that are a conversation of their
-// own (AUTH, MAIL, RCPT, DATA, BDAT) go to their part; the rest is answered here.
+// The commands of a session, one line each: whether it may come now, and whose it is. Those that are a conversation of
+// their own (AUTH, MAIL, RCPT, DATA, BDAT) go to their part; the rest is answered here.
 #pragma once
 
 #include <optional>
@@ -23,7 +23,8 @@ class Commands {
   enum class Part { kCommands, kAuth, kEnvelope, kBody };
   Part part() const { return part_; }
 
-  // Takes the next command from the input. The action to carry out; nothing: it has been answered, or the session is over.
+  // Takes the next command from the input. The action to carry out; nothing: it has been answered, or the session is
+  // over.
   std::optional<Action> Next();
   // The event that answers an action of kCommands. Likewise.
   std::optional<Action> Resume(const Event& event);

@@ -61,11 +61,13 @@ bool Conversation::ChargeIdleCommand() {
 }
 
 bool Conversation::ChargeRefusedRecipient() {
-  return Charge(&refused_recipients_, settings_.limits.refused_recipients, replies::TooManyRefusedRecipients(settings_.fqdn));
+  return Charge(&refused_recipients_, settings_.limits.refused_recipients,
+                replies::TooManyRefusedRecipients(settings_.fqdn));
 }
 
 bool Conversation::ChargeExcessRecipient() {
-  return Charge(&excess_recipients_, settings_.limits.excess_recipients, replies::TooManyRefusedRecipients(settings_.fqdn));
+  return Charge(&excess_recipients_, settings_.limits.excess_recipients,
+                replies::TooManyRefusedRecipients(settings_.fqdn));
 }
 
 std::optional<std::string_view> Conversation::NextLine(LineReader::Expect expect, std::optional<Reply>* too_long) {

@@ -1,5 +1,5 @@
-// What goes to and fro between the client and us, seen from the session: the buffers, the replies, the figures that end a
-// session, and how lines are read. The one place where a reply is written.
+// What goes to and fro between the client and us, seen from the session: the buffers, the replies, the figures that end
+// a session, and how lines are read. The one place where a reply is written.
 //
 // A session is over once End(), SayLast() or a limit said so; its parts then do nothing more, and ServerSession closes.
 #pragma once
@@ -21,7 +21,8 @@ namespace gatepost::smtp {
 class Conversation {
  public:
   // Both outlive the conversation. `observer` may be nullptr.
-  Conversation(const policy::VirtualServer& settings, SessionObserver* observer) : settings_(settings), observer_(observer) {}
+  Conversation(const policy::VirtualServer& settings, SessionObserver* observer)
+      : settings_(settings), observer_(observer) {}
 
   InputBuffer& input() { return input_; }
   std::string& output() { return output_; }
@@ -45,12 +46,14 @@ class Conversation {
   // NOOP, RSET, VRFY, HELP, EHLO, HELO. False: too many since the last transaction, the session is over.
   bool ChargeIdleCommand();
   void ForgetIdleCommands() { idle_commands_ = 0; }
-  // A recipient that is about to be refused, respectively to be one too many for the transaction. False: the session is over.
+  // A recipient that is about to be refused, respectively to be one too many for the transaction. False: the session is
+  // over.
   bool ChargeRefusedRecipient();
   bool ChargeExcessRecipient();
 
-  // The next line, without CR LF; it is consumed, and holds until the next call. Nothing: more has to be read (ReadLine), or
-  // the session is over, or a line beyond the limit was thrown away, and `*too_long` is what to say of it.
+  // The next line, without CR LF; it is consumed, and holds until the next call. Nothing: more has to be read
+  // (ReadLine), or the session is over, or a line beyond the limit was thrown away, and `*too_long` is what to say of
+  // it.
   std::optional<std::string_view> NextLine(LineReader::Expect expect, std::optional<Reply>* too_long);
   // Waits for (more of) a line: `idle` from now, or 60 s from the first octet of a line that has begun.
   ReadClient ReadLine(base::MonotonicTime now, base::Duration idle);

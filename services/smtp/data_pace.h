@@ -1,5 +1,6 @@
-// How slowly a client may send the octets of a message (limits.md, "Message data"): it must send something every so often
-// and keep up an average, over any window of five minutes; time counts only while we read. A value, no clock of its own.
+// How slowly a client may send the octets of a message (limits.md, "Message data"): it must send something every so
+// often and keep up an average, over any window of five minutes; time counts only while we read. A value, no clock of
+// its own.
 #pragma once
 
 #include <algorithm>

@@ -1,5 +1,6 @@
-// The answer to EHLO, in protocol.md's order, and what it offers. Pure: what next hops can do, what policy allows in this
-// TLS state, and what the auth service can serve decide. The parameters of MAIL and RCPT that are accepted are those offered.
+// The answer to EHLO, in protocol.md's order, and what it offers. Pure: what next hops can do, what policy allows in
+// this TLS state, and what the auth service can serve decide. The parameters of MAIL and RCPT that are accepted are
+// those offered.
 #pragma once
 
 #include "services/smtp/command.h"

@@ -36,7 +36,8 @@ bool Envelope::TooBig(const MailCommand& command) {
     client.Say(replies::MessageTooBig());
     return true;
   }
-  if (figures.session_size != 0 && *command.size > figures.session_size - std::min(figures.session_size, context_.session_octets)) {
+  if (figures.session_size != 0 &&
+      *command.size > figures.session_size - std::min(figures.session_size, context_.session_octets)) {
     client.Say(replies::MessageTooBig());
     client.SayLast(replies::SessionTooBig(context_.settings.fqdn), SessionEnd::kLimit);
     return true;
@@ -121,7 +122,9 @@ void Envelope::TakeOutcome(const UpstreamOutcome& outcome) {
     return;
   }
   Reply reply = ReplyToClient(outcome, context_.settings.dialect);
-  bool over_there = outcome.whole_transaction || outcome.connection_lost();
+  // There is no transaction at the next hop, and there will be none.
+  bool over_there = outcome.whole_transaction || outcome.connection_lost() || outcome.reply.code == 421 ||
+                    outcome.kind == UpstreamOutcome::Kind::kCannotCarry;
   transaction.upstream = over_there ? Transaction::Upstream::kNone : Transaction::Upstream::kOpen;
   if (over_there) transaction.upstream_failure = reply;
   RefuseRecipient(reply);

@@ -1,10 +1,9 @@
 // MAIL and RCPT: threats P4, P6, P7, E1, E3, E5, E8, D4, U3; limits.md: recipients, refused recipients, messages per
 // connection, message and session size as announced.
-#include "services/smtp/server_session.h"
-
 #include <gtest/gtest.h>
 
 #include "services/base/strings.h"
+#include "services/smtp/server_session.h"
 #include "services/smtp/testing/session_harness.h"
 
 namespace gatepost::smtp {
@@ -85,8 +84,8 @@ TEST_F(EnvelopeTest, WhoMayNotRelayReachesLocalDomainsAlone) {
   EXPECT_EQ(session_.Send(Rcpt("c@sub.in.example")), kRecipientOk);
   for (std::string_view path :
        {"victim%ext.example@in.example", "ext.example!victim@in.example", "\"victim@ext.example\"@in.example",
-        "@in.example,@x:victim@ext.example", "victim@ext.example@in.example", "victim@[203.0.113.9]", "\"victim%ext\"@in.example",
-        "ext!victim"}) {
+        "@in.example,@x:victim@ext.example", "victim@ext.example@in.example", "victim@[203.0.113.9]",
+        "\"victim%ext\"@in.example", "ext!victim"}) {
     std::string said = session_.Send(Rcpt(path));
     EXPECT_TRUE(said.starts_with("550 5.7.1 ") || said.starts_with("501 5.1.3 ")) << path << ": " << said;
   }
@@ -96,8 +95,9 @@ TEST_F(EnvelopeTest, WhoMayNotRelayReachesLocalDomainsAlone) {
 // E1: nothing of a client's reaches the next hop unparsed.
 TEST_F(EnvelopeTest, WhatIsNoAddressNeverReachesTheNextHop) {
   session_.Send(Mail("a@b.example"));
-  for (std::string_view line : {"RCPT TO:<\"b\r\nDATA\"@in.example>\r\n", "RCPT TO:<b@in.example> X=1\r\n", "RCPT TO:b@in.example\r\n",
-                                "RCPT TO:<b @in.example>\r\n", "RCPT TO:<b@in..example>\r\n"}) {
+  for (std::string_view line :
+       {"RCPT TO:<\"b\r\nDATA\"@in.example>\r\n", "RCPT TO:<b@in.example> X=1\r\n", "RCPT TO:b@in.example\r\n",
+        "RCPT TO:<b @in.example>\r\n", "RCPT TO:<b@in..example>\r\n"}) {
     char first = session_.Send(line)[0];
     EXPECT_EQ(first, '5') << line;
   }
@@ -129,9 +129,9 @@ TEST_F(EnvelopeTest, LocalPartAndPathAtTheLimitAndBeyond) {
 
 // E8
 TEST_F(EnvelopeTest, SizeParameter) {
-  for (auto [size, code] : {std::pair("0", "250 2.1.0"), std::pair("-1", "501 5.5.4"), std::pair("37748736", "250 2.1.0"),
-                            std::pair("37748737", "552 5.3.4"), std::pair("99999999999999999999", "552 5.3.4"),
-                            std::pair("1 SIZE=1", "501 5.5.4")}) {
+  for (auto [size, code] : {std::pair("0", "250 2.1.0"), std::pair("-1", "501 5.5.4"),
+                            std::pair("37748736", "250 2.1.0"), std::pair("37748737", "552 5.3.4"),
+                            std::pair("99999999999999999999", "552 5.3.4"), std::pair("1 SIZE=1", "501 5.5.4")}) {
     EXPECT_EQ(Codes(session_.Send(Mail("a@b.example", base::StrCat(" SIZE=", size)))), code) << size;
     session_.Send("RSET\r\n");
   }
@@ -229,7 +229,7 @@ TEST_F(EnvelopeTest, ARefusalAtMailAnswersEveryRecipientWithoutAskingAgain) {
     EXPECT_EQ(session.Send(Mail(base::StrCat(sender, "@b.example"))), kSenderOk);
     EXPECT_EQ(Codes(session.Send(Rcpt("c@in.example"))), reply);
     EXPECT_EQ(Codes(session.Send(Rcpt("d@in.example"))), reply);
-    EXPECT_EQ(session.upstream_octets(), base::StrCat("MAIL FROM:<", sender, "@b.example>\r\n"));
+    EXPECT_EQ(session.upstream_octets(), base::StrCat("MAIL FROM:<", sender, "@b.example>\r\n", Rcpt("c@in.example")));
     EXPECT_EQ(Codes(session.Send("DATA\r\n")), "554 5.5.1");
     // The next transaction asks again.
     session.Send(Mail("a@b.example"));
@@ -238,13 +238,39 @@ TEST_F(EnvelopeTest, ARefusalAtMailAnswersEveryRecipientWithoutAskingAgain) {
 }
 
 TEST_F(EnvelopeTest, AnUnreachableNextHopIsTemporary) {
-  for (auto [sender, reply] : {std::pair("unreachable", "451 4.4.1"), std::pair("refusedus", "451 4.3.5"), std::pair("notls", "451 4.7.4")}) {
+  for (auto [sender, reply] :
+       {std::pair("unreachable", "451 4.4.1"), std::pair("refusedus", "451 4.3.5"), std::pair("notls", "451 4.7.4")}) {
     session_.Send(Mail(base::StrCat(sender, "@b.example")));
     EXPECT_EQ(Codes(session_.Send(Rcpt("c@in.example"))), reply);
     EXPECT_EQ(Codes(session_.Send(Rcpt("c@in.example"))), reply);
     session_.Send("RSET\r\n");
   }
   EXPECT_EQ(session_.upstream_octets(), "");
+}
+
+// Its 421 is our client's 451, and the end of the transaction there.
+TEST_F(EnvelopeTest, ANextHopThatClosesAnswersForTheWholeTransaction) {
+  session_.Send(Mail("a@b.example"));
+  EXPECT_EQ(session_.Send(Rcpt("c@in.example")), kRecipientOk);
+  EXPECT_EQ(Codes(session_.Send(Rcpt("up421@in.example"))), "451 4.7.9");
+  EXPECT_EQ(Codes(session_.Send(Rcpt("d@in.example"))), "451 4.7.9");
+  EXPECT_EQ(Codes(session_.Send("DATA\r\n")), "451 4.7.9");
+  EXPECT_EQ(session_.upstream_octets().find("RSET"), std::string::npos);
+}
+
+// B8, U5: the next hop turns out to lack what it had offered; it is asked nothing more in this transaction.
+TEST_F(EnvelopeTest, ABodyThatTheNextHopCannotCarry) {
+  SessionSetup setup;
+  setup.next_hop_lacks_8bitmime = true;
+  SessionHarness session(setup);
+  session.Greet();
+  session.Send(Mail("a@b.example", " BODY=8BITMIME"));
+  EXPECT_EQ(Codes(session.Send(Rcpt("c@in.example"))), "554 5.6.3");
+  EXPECT_EQ(Codes(session.Send(Rcpt("c@in.example"))), "554 5.6.3");
+  EXPECT_EQ(Codes(session.Send("DATA\r\n")), "554 5.5.1");
+  EXPECT_EQ(session.upstream_octets(), "");
+  session.Send(Mail("a@b.example"));
+  EXPECT_EQ(session.Send(Rcpt("c@in.example")), kRecipientOk);
 }
 
 TEST_F(EnvelopeTest, ANextHopThatIsLostAtRcptLosesTheAcceptedOnesToo) {

@@ -84,9 +84,8 @@ MessageBody::Message& MessageBody::Expect() {
   if (figures.session_size != 0) {
     session_left = figures.session_size - std::min<uint64_t>(figures.session_size, context_.session_octets);
   }
-  return message_.emplace(
-      MessageIntake(context_.MessageSizeLimit(), session_left, figures.hops),
-      DataPace(figures.data_timeout, figures.data_timeout, figures.min_data_rate));
+  return message_.emplace(MessageIntake(context_.MessageSizeLimit(), session_left, figures.hops),
+                          DataPace(figures.data_timeout, figures.data_timeout, figures.min_data_rate));
 }
 
 std::string MessageBody::TraceHeader() const {
@@ -121,7 +120,7 @@ std::optional<Action> MessageBody::Resume(const Event& event) {
       bool fast_enough = message_->pace.EndRead(context_.now, read);
       if (std::holds_alternative<BytesRead>(event) && fast_enough) return Pump();
       context_.conversation.EndOfReading(std::holds_alternative<BytesRead>(event) ? Event(TimedOut{}) : event,
-                            replies::DataTimeout(context_.settings.fqdn));
+                                         replies::DataTimeout(context_.settings.fqdn));
       return std::nullopt;
     }
     case State::kSending: {
@@ -153,7 +152,7 @@ std::optional<Action> MessageBody::TakeDataAnswer(const UpstreamOutcome& outcome
     if (!by_chunks_) context_.conversation.Say(replies::StartMailInput());
     return Pump();
   }
-  if (outcome.connection_lost()) transaction.upstream = Transaction::Upstream::kNone;
+  if (outcome.connection_lost() || outcome.reply.code == 421) transaction.upstream = Transaction::Upstream::kNone;
   Reply reply = ReplyToClient(outcome, context_.settings.dialect);
   if (!by_chunks_) return Answer(reply);
   message_->intake.FailUpstream(std::move(reply));

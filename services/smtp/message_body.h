@@ -1,9 +1,10 @@
-// The body of a message, by DATA or BDAT: read from the client, judged octet by octet, passed on to the next hop as DATA.
+// The body of a message, by DATA or BDAT: read from the client, judged octet by octet, passed on to the next hop as
+// DATA.
 //
-// Octets that come by DATA are passed on as they are, still dot-stuffed, as views into the input: no copy. Octets that come
-// by BDAT are stuffed on the way. The first failure (ours or the next hop's) drops the next hop without a dot; what the
-// client still sends of the message, or of the chunk, is read and thrown away, then it gets the answer. A BDAT that fails
-// ends the transaction; those that were pipelined behind it are 503, their octets thrown away too.
+// Octets that come by DATA are passed on as they are, still dot-stuffed, as views into the input: no copy. Octets that
+// come by BDAT are stuffed on the way. The first failure (ours or the next hop's) drops the next hop without a dot;
+// what the client still sends of the message, or of the chunk, is read and thrown away, then it gets the answer. A BDAT
+// that fails ends the transaction; those that were pipelined behind it are 503, their octets thrown away too.
 #pragma once
 
 #include <cstdint>
@@ -82,8 +83,8 @@ class MessageBody {
   uint64_t chunk_left_ = 0;
   bool chunk_last_ = false;
   size_t input_before_read_ = 0;
-  // What goes to the next hop now: a view into the input, of which `pending_consumed_` octets are then done with (DATA);
-  // or stuffed_ (BDAT).
+  // What goes to the next hop now: a view into the input, of which `pending_consumed_` octets are then done with
+  // (DATA); or stuffed_ (BDAT).
   std::string_view pending_;
   size_t pending_consumed_ = 0;
   std::string sent_header_;

@@ -1,11 +1,10 @@
-// DATA and BDAT: threats S1, S2, S3, S4, S7, S8, P4, P7, B1, B2, B3, B4, B5, B7, D1, D5, M1, E8; limits.md: message size,
-// session size, hop count, BDAT chunks, message data.
-#include "services/smtp/server_session.h"
-
+// DATA and BDAT: threats S1, S2, S3, S4, S7, S8, P4, P7, B1, B2, B3, B4, B5, B7, D1, D5, M1, E8; limits.md: message
+// size, session size, hop count, BDAT chunks, message data.
 #include <gtest/gtest.h>
 
 #include "services/base/strings.h"
 #include "services/smtp/limits.h"
+#include "services/smtp/server_session.h"
 #include "services/smtp/testing/session_harness.h"
 
 namespace gatepost::smtp {
@@ -61,7 +60,8 @@ TEST_F(MessageBodyTest, AMessageGoesThrough) {
   EXPECT_EQ(message.recipients, std::vector<std::string>{"c@in.example"});
   EXPECT_EQ(message.body, "Subject: x\r\n\r\nhello\r\n");
   EXPECT_EQ(message.received,
-            "Received: from client.example ([192.0.2.7])\r\n\tby mx.example (Gatepost, test)\r\n\twith ESMTP\r\n\tid sid.1\r\n"
+            "Received: from client.example ([192.0.2.7])\r\n\tby mx.example (Gatepost, test)\r\n\twith ESMTP\r\n\tid "
+            "sid.1\r\n"
             "\tfor <c@in.example>;\r\n\tTue, 24 Nov 2026 11:00:00 +0000\r\n");
   EXPECT_EQ(Data(session_, "y\r\n.\r\n"), "250 2.0.0 Accepted sid.2 queued\r\n");
   EXPECT_EQ(session_.upstream().size(), 1u);
@@ -76,11 +76,11 @@ TEST_F(MessageBodyTest, ReceivedNamesARecipientOnlyWhenItIsTheOnlyOne) {
 
 // S1, S2
 TEST_F(MessageBodyTest, NothingButCrLfDotCrLfEndsAMessage) {
-  const std::string_view ends[] = {"\n.\n",   "\n.\r\n",   "\r\n.\n",       "\r.\r",
-                                   "\r.\n",   "\n.\r",     "\r.\r\n",       "\r\n.\r",
-                                   {"\r\n\0.\r\n", 6},     {"\r\n.\0\r\n", 6}, "\r\n.\r\r\n",
-                                   "\r\r\n.\r\r\n"};
-  const std::string smuggled = "MAIL FROM:<evil@v.example>\r\nRCPT TO:<b@in.example>\r\nDATA\r\nFrom: ceo\r\n\r\ny\r\n.\r\n";
+  const std::string_view ends[] = {
+      "\n.\n",   "\n.\r\n",          "\r\n.\n",          "\r.\r",       "\r.\n",        "\n.\r", "\r.\r\n",
+      "\r\n.\r", {"\r\n\0.\r\n", 6}, {"\r\n.\0\r\n", 6}, "\r\n.\r\r\n", "\r\r\n.\r\r\n"};
+  const std::string smuggled =
+      "MAIL FROM:<evil@v.example>\r\nRCPT TO:<b@in.example>\r\nDATA\r\nFrom: ceo\r\n\r\ny\r\n.\r\n";
   for (std::string_view end : ends) {
     for (size_t segment : {0, 1, 2, 3, 5}) {
       SessionSetup setup;
@@ -143,7 +143,8 @@ TEST_F(MessageBodyTest, AClientThatVanishesCommitsNothing) {
 
 // S8
 TEST_F(MessageBodyTest, ASecondTransactionBehindTheDotIsJudgedByItself) {
-  EXPECT_EQ(Data(session_, "x\r\n.\r\nMAIL FROM:<mail550@v.example>\r\nRCPT TO:<b@ext.example>\r\nRCPT TO:<b@in.example>\r\n"),
+  EXPECT_EQ(Data(session_,
+                 "x\r\n.\r\nMAIL FROM:<mail550@v.example>\r\nRCPT TO:<b@ext.example>\r\nRCPT TO:<b@in.example>\r\n"),
             "250 2.0.0 Accepted sid.1 queued\r\n250 2.1.0 Sender OK\r\n550 5.7.1 Unable to relay for b@ext.example\r\n"
             "550 5.7.9 no\r\n");
 }
@@ -152,7 +153,8 @@ TEST_F(MessageBodyTest, ASecondTransactionBehindTheDotIsJudgedByItself) {
 TEST_F(MessageBodyTest, LinesPassByteExact) {
   std::string body;
   for (size_t length : {998, 999, 65535, 65536, 65537, 1 << 20}) body += std::string(length, '\xe9') + ".\r\n";
-  EXPECT_EQ(Code(Data(session_, body + ".\r\n", "MAIL FROM:<a@b.example> BODY=7BIT\r\nRCPT TO:<c@in.example>\r\n")), "250 2.0.0");
+  EXPECT_EQ(Code(Data(session_, body + ".\r\n", "MAIL FROM:<a@b.example> BODY=7BIT\r\nRCPT TO:<c@in.example>\r\n")),
+            "250 2.0.0");
   EXPECT_EQ(session_.delivered()[0].body, body);
   EXPECT_LE(session_.most_input(), 256u * 1024);  // D5
 }
@@ -244,7 +246,8 @@ TEST_F(MessageBodyTest, ChunksMakeOneMessage) {
   EXPECT_EQ(session_.Send(Chunk("", " LAST")), "250 2.0.0 Accepted sid.1 queued\r\n");
   ASSERT_EQ(session_.delivered().size(), 1u);
   EXPECT_EQ(session_.delivered()[0].body, "hello\r\n");  // DATA needs an end of line
-  EXPECT_EQ(session_.Send(kMail + Chunk("a\r\n", " LAST")), std::string(kEnvelopeSaid) + "250 2.0.0 Accepted sid.2 queued\r\n");
+  EXPECT_EQ(session_.Send(kMail + Chunk("a\r\n", " LAST")),
+            std::string(kEnvelopeSaid) + "250 2.0.0 Accepted sid.2 queued\r\n");
   EXPECT_EQ(session_.delivered()[1].body, "a\r\n");
 }
 
@@ -254,7 +257,8 @@ TEST_F(MessageBodyTest, AResetBetweenChunksDropsTheNextHopWithoutADot) {
   EXPECT_EQ(session_.Send("RSET\r\n"), "250 2.0.0 OK\r\n");
   EXPECT_TRUE(session_.upstream()[0].dropped);
   EXPECT_EQ(session_.Send(Chunk("x\r\n", " LAST")).substr(0, 10), kOutOfOrder);
-  EXPECT_EQ(session_.Send(kMail + Chunk("y\r\n", " LAST")), std::string(kEnvelopeSaid) + "250 2.0.0 Accepted sid.2 queued\r\n");
+  EXPECT_EQ(session_.Send(kMail + Chunk("y\r\n", " LAST")),
+            std::string(kEnvelopeSaid) + "250 2.0.0 Accepted sid.2 queued\r\n");
   EXPECT_EQ(session_.delivered()[0].body, "y\r\n");
 }
 
@@ -303,7 +307,8 @@ TEST_F(MessageBodyTest, AChunkIsStuffedForData) {
 }
 
 TEST_F(MessageBodyTest, BareLineEndsInAChunkAreRefused) {
-  for (std::string_view bad : {std::string_view("a\nb\r\n"), std::string_view("a\rb\r\n"), std::string_view("a\0\r\n", 4)}) {
+  for (std::string_view bad :
+       {std::string_view("a\nb\r\n"), std::string_view("a\rb\r\n"), std::string_view("a\0\r\n", 4)}) {
     SessionHarness session;
     session.Greet();
     session.Send(kMail);
@@ -332,8 +337,8 @@ TEST_F(MessageBodyTest, AMessageThatEndsInABareCrIsRefused) {
 // RFC 3030 4.2: pipelined chunks are answered in order; after a failure the rest is swallowed.
 TEST_F(MessageBodyTest, PipelinedChunksBehindAFailureAreSwallowed) {
   EXPECT_EQ(session_.Send(kMail + Chunk("a\nb") + Chunk("QUIT\r\n") + Chunk("z", " LAST") + "NOOP\r\n"),
-            base::StrCat(kEnvelopeSaid, "550 5.6.0 Message contains a bare LF\r\n", Repeat("503 5.5.1 Bad sequence of commands\r\n", 2),
-                         "250 2.0.0 OK\r\n"));
+            base::StrCat(kEnvelopeSaid, "550 5.6.0 Message contains a bare LF\r\n",
+                         Repeat("503 5.5.1 Bad sequence of commands\r\n", 2), "250 2.0.0 OK\r\n"));
 }
 
 // B4
@@ -385,9 +390,10 @@ TEST_F(MessageBodyTest, TheNextHopsVerdictPasses) {
   struct Case {
     std::string_view sender, at_data, at_dot;
   };
-  for (const Case& c : {Case{"data550", "550 5.7.9", ""}, Case{"data451", "451 4.7.9", ""}, Case{"datalost", "451 4.4.1", ""},
-                        Case{"bodylost", "354 End d", "451 4.4.1"}, Case{"dot550", "354 End d", "550 5.7.9"},
-                        Case{"dot451", "354 End d", "451 4.7.9"}, Case{"doubt", "354 End d", "451 4.4.2"}}) {
+  for (const Case& c :
+       {Case{"data550", "550 5.7.9", ""}, Case{"data451", "451 4.7.9", ""}, Case{"datalost", "451 4.4.1", ""},
+        Case{"bodylost", "354 End d", "451 4.4.1"}, Case{"dot550", "354 End d", "550 5.7.9"},
+        Case{"dot451", "354 End d", "451 4.7.9"}, Case{"doubt", "354 End d", "451 4.4.2"}}) {
     session_.Send(base::StrCat("MAIL FROM:<", c.sender, "@b.example>\r\nRCPT TO:<c@in.example>\r\n"));
     EXPECT_EQ(Code(session_.Send("DATA\r\n")), c.at_data) << c.sender;
     if (!c.at_dot.empty()) {
@@ -402,8 +408,9 @@ TEST_F(MessageBodyTest, TheNextHopsVerdictPasses) {
 }
 
 TEST_F(MessageBodyTest, AChunkWhoseNextHopRefusesDataIsSwallowed) {
-  EXPECT_EQ(session_.Send("MAIL FROM:<data550@b.example>\r\nRCPT TO:<c@in.example>\r\n" + Chunk("QUIT\r\n") + "NOOP\r\n"),
-            std::string(kEnvelopeSaid) + "550 5.7.9 no\r\n250 2.0.0 OK\r\n");
+  EXPECT_EQ(
+      session_.Send("MAIL FROM:<data550@b.example>\r\nRCPT TO:<c@in.example>\r\n" + Chunk("QUIT\r\n") + "NOOP\r\n"),
+      std::string(kEnvelopeSaid) + "550 5.7.9 no\r\n250 2.0.0 OK\r\n");
   EXPECT_TRUE(session_.upstream_octets().ends_with("DATA\r\nRSET\r\n"));
 }
 

@@ -1,6 +1,6 @@
 // What is known of a message while it streams through, and the answer that it deserves by it: size, session size, form,
-// hops, and what the next hop or the order of commands have against it. The answer does not depend on how the octets were
-// split into reads. A value.
+// hops, and what the next hop or the order of commands have against it. The answer does not depend on how the octets
+// were split into reads. A value.
 #pragma once
 
 #include <algorithm>
@@ -57,7 +57,9 @@ class MessageIntake {
   bool too_many_hops() const { return hops_ > hop_limit_; }
 
   // Nothing of it may go on to the next hop.
-  bool failed() const { return refusal_ || too_big() || defect_ != BodyDefect::kNone || too_many_hops() || upstream_failure_; }
+  bool failed() const {
+    return refusal_ || too_big() || defect_ != BodyDefect::kNone || too_many_hops() || upstream_failure_;
+  }
   // What to say of it when it has failed.
   Reply Answer() const {
     if (refusal_) return *refusal_;

@@ -44,8 +44,10 @@ std::optional<Action> Opening::TakeStart(const Start& start) {
     bool busy = start.admission == Start::Admission::kTooManyConnections;
     SessionEnd why = busy ? SessionEnd::kLimit : SessionEnd::kClosing;
     // Under implicit TLS a reply would cost a handshake, and that is what is to be saved.
-    if (start.implicit_tls) client.End(why, /*linger=*/false);
-    else client.SayLast(busy ? replies::TooManyConnections(fqdn) : replies::NotAccepting(fqdn), why);
+    if (start.implicit_tls)
+      client.End(why, /*linger=*/false);
+    else
+      client.SayLast(busy ? replies::TooManyConnections(fqdn) : replies::NotAccepting(fqdn), why);
     return std::nullopt;
   }
   if (start.implicit_tls) {

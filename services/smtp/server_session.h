@@ -4,10 +4,10 @@
 //   Action action = session.Advance(now, Start{...});
 //   for (;;) { Event event = <carry out action>; action = session.Advance(now, event); }   until the action is Close
 //
-// The driver owns the sockets. Before ReadClient, WriteClient, StartTls, Delay and Close it writes output() to the client
-// and clears it; so the replies of a pipelined group leave in one write. Before other actions it may, and should if the
-// answer is slow. Nothing that the client sends can make Advance() fail: what is impossible is checked and aborts, and is
-// always the driver's mistake (an event that does not answer the action).
+// The driver owns the sockets. Before ReadClient, WriteClient, StartTls, Delay and Close it writes output() to the
+// client and clears it; so the replies of a pipelined group leave in one write. Before other actions it may, and should
+// if the answer is slow. Nothing that the client sends can make Advance() fail: what is impossible is checked and
+// aborts, and is always the driver's mistake (an event that does not answer the action).
 //
 // The session does not know about sockets, clocks, threads, DNS, or which next hop is used. One thread; not copyable.
 // It is split by the parts of a conversation, each a small machine that runs until it needs no more events:

@@ -1,5 +1,5 @@
-// Opening, EHLO, STARTTLS, order of commands, pipelining, error counters, deadlines. Threats P1, P2, P3, P5, P6, S5, S6, T1,
-// T2, T3, T4, T5, I5, M4; limits.md: command line, protocol errors, idle commands, idle, command time, session.
+// Opening, EHLO, STARTTLS, order of commands, pipelining, error counters, deadlines. Threats P1, P2, P3, P5, P6, S5,
+// S6, T1, T2, T3, T4, T5, I5, M4; limits.md: command line, protocol errors, idle commands, idle, command time, session.
 #include "services/smtp/server_session.h"
 
 #include <gtest/gtest.h>
@@ -264,12 +264,13 @@ TEST(SessionStartTlsTest, SecureChannelRequiredRefusesAllButTheFewBeforeTls) {
   session.Begin();
   const std::string required = "530 5.7.0 Must issue a STARTTLS command first\r\n";
   EXPECT_EQ(session.Send("EHLO x\r\n").find("AUTH"), std::string::npos);
-  for (std::string_view command : {"MAIL FROM:<a@b.example>", "RCPT TO:<a@in.example>", "DATA", "BDAT 0", "VRFY a",
-                                   "AUTH PLAIN AHUAZ29vZA=="}) {
+  for (std::string_view command :
+       {"MAIL FROM:<a@b.example>", "RCPT TO:<a@in.example>", "DATA", "BDAT 0", "VRFY a", "AUTH PLAIN AHUAZ29vZA=="}) {
     EXPECT_EQ(session.Send(base::StrCat(command, "\r\n")), required) << command;
   }
   EXPECT_EQ(session.Send("BDAT 6 LAST\r\nQUIT\r\nNOOP\r\n"), required + "250 2.0.0 OK\r\n");
-  for (std::string_view command : {"NOOP", "RSET"}) EXPECT_EQ(session.Send(base::StrCat(command, "\r\n")), "250 2.0.0 OK\r\n");
+  for (std::string_view command : {"NOOP", "RSET"})
+    EXPECT_EQ(session.Send(base::StrCat(command, "\r\n")), "250 2.0.0 OK\r\n");
   EXPECT_EQ(session.Send("HELP\r\n").substr(0, 9), "214 2.0.0");
   session.Send("STARTTLS\r\n");
   session.Send("EHLO x\r\n");
@@ -304,9 +305,11 @@ TEST(SessionLinesTest, VrfyAndExpnTellNothing) {
 
 // S5, S6
 TEST(SessionLinesTest, ControlOctetsAndBareLineEndsClose) {
-  for (std::string_view line : {std::string_view("NOOP\n"), std::string_view("EHLO x\n"), std::string_view("NO\0OP\r\n", 7),
-                                std::string_view("EHLO conf\x07" "erence\r\n"), std::string_view("NOOP\rX\r\n"),
-                                std::string_view("NOOP \x7f\r\n")}) {
+  for (std::string_view line :
+       {std::string_view("NOOP\n"), std::string_view("EHLO x\n"), std::string_view("NO\0OP\r\n", 7),
+        std::string_view("EHLO conf\x07"
+                         "erence\r\n"),
+        std::string_view("NOOP\rX\r\n"), std::string_view("NOOP \x7f\r\n")}) {
     SessionHarness session;
     session.Greet();
     EXPECT_EQ(session.Send(line), "500 5.5.2 Syntax error\r\n") << line;
@@ -344,9 +347,10 @@ TEST(SessionLinesTest, OctetsBehindQuitAreIgnored) {
 TEST(SessionLinesTest, AGroupOfCommandsIsAnsweredInOrder) {
   SessionHarness session;
   session.Greet();
-  EXPECT_EQ(session.Send("MAIL FROM:<a@b.example>\r\nRCPT TO:<c@ext.example>\r\nRCPT TO:<d@in.example>\r\nRSET\r\nNOOP\r\n"),
-            "250 2.1.0 Sender OK\r\n550 5.7.1 Unable to relay for c@ext.example\r\n250 2.1.5 Recipient OK\r\n"
-            "250 2.0.0 OK\r\n250 2.0.0 OK\r\n");
+  EXPECT_EQ(
+      session.Send("MAIL FROM:<a@b.example>\r\nRCPT TO:<c@ext.example>\r\nRCPT TO:<d@in.example>\r\nRSET\r\nNOOP\r\n"),
+      "250 2.1.0 Sender OK\r\n550 5.7.1 Unable to relay for c@ext.example\r\n250 2.1.5 Recipient OK\r\n"
+      "250 2.0.0 OK\r\n250 2.0.0 OK\r\n");
 }
 
 // P3, limits.md: command line.

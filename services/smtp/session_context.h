@@ -1,5 +1,5 @@
-// What the parts of a session share: who the client is, how far it has come, and the conversation with it. Data; the rules
-// are in the parts.
+// What the parts of a session share: who the client is, how far it has come, and the conversation with it. Data; the
+// rules are in the parts.
 #pragma once
 
 #include <cstdint>

@@ -1,6 +1,6 @@
-// What a ServerSession asks of its driver (actions) and what the driver answers (events). One action at a time: the driver
-// carries it out and calls Advance() again with the one event that answers it. The edge answers from sockets, the auth
-// service and the next hop; Simulate and the tests answer from scripts.
+// What a ServerSession asks of its driver (actions) and what the driver answers (events). One action at a time: the
+// driver carries it out and calls Advance() again with the one event that answers it. The edge answers from sockets,
+// the auth service and the next hop; Simulate and the tests answer from scripts.
 //
 // Pointers and views inside an action point into the session; they hold until the next Advance().
 #pragma once
@@ -120,9 +120,9 @@ struct Close {
   bool linger = true;
 };
 
-using Action = std::variant<ReadClient, WriteClient, StartTls, Delay, JudgeConnection, JudgeMail, JudgeRecipient, AuthStart,
-                            AuthRespond, AuthCancel, OpenTransaction, AddRecipient, BeginData, SendBody, FinishData,
-                            ResetUpstream, DropUpstream, Close>;
+using Action = std::variant<ReadClient, WriteClient, StartTls, Delay, JudgeConnection, JudgeMail, JudgeRecipient,
+                            AuthStart, AuthRespond, AuthCancel, OpenTransaction, AddRecipient, BeginData, SendBody,
+                            FinishData, ResetUpstream, DropUpstream, Close>;
 
 // ----------------------------------------------------------------------------------------------------------- events
 
@@ -179,8 +179,8 @@ struct Interrupt {
   Reason reason = Reason::kClosing;
 };
 
-using Event = std::variant<Start, BytesRead, PeerClosed, TimedOut, TlsEstablished, TlsFailed, Judged, AuthAnswer, UpstreamDone,
-                           Done, Interrupt>;
+using Event = std::variant<Start, BytesRead, PeerClosed, TimedOut, TlsEstablished, TlsFailed, Judged, AuthAnswer,
+                           UpstreamDone, Done, Interrupt>;
 
 // The answer to an action that has but one.
 template <typename T>

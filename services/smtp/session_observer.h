@@ -16,7 +16,15 @@ namespace gatepost::smtp {
 enum class AuthOutcome : uint8_t { kSuccess, kFailure, kUnavailable, kCancelled, kMalformed };
 
 enum class SessionEnd : uint8_t {
-  kQuit, kPeerClosed, kTimedOut, kRefused, kProtocolError, kLimit, kClosing, kRevoked, kTlsFailed,
+  kQuit,
+  kPeerClosed,
+  kTimedOut,
+  kRefused,
+  kProtocolError,
+  kLimit,
+  kClosing,
+  kRevoked,
+  kTlsFailed,
 };
 
 struct MessageResult {
@@ -40,8 +48,8 @@ class SessionObserver {
   virtual void OnTls(const policy::TlsFacts& /*tls*/) {}
   // Each end of data, accepted or not, and each message given up before it (code 0).
   virtual void OnMessage(const MessageResult& /*result*/) {}
-  // For the protocol log. Lines without CR LF; SASL responses come as "<sasl>", what is no command as "<unknown>" (it may be
-  // a password out of place), message content not at all.
+  // For the protocol log. Lines without CR LF; SASL responses come as "<sasl>", what is no command as "<unknown>" (it
+  // may be a password out of place), message content not at all.
   virtual void OnLineIn(std::string_view /*line*/) {}
   virtual void OnReplyOut(const Reply& /*reply*/) {}
   virtual void OnEnd(SessionEnd /*why*/) {}

@@ -39,7 +39,8 @@ std::string ReceivedField(const TraceFacts& facts) {
 
   std::string out = "Received: from ";
   out += facts.client_name.empty() ? literal : Word(facts.client_name);
-  out += " (" + literal + ")\r\n\tby " + Word(facts.fqdn) + " (Gatepost, " + CommentWord(facts.virtual_server) + ")\r\n\twith ";
+  out += " (" + literal + ")\r\n\tby " + Word(facts.fqdn) + " (Gatepost, " + CommentWord(facts.virtual_server) +
+         ")\r\n\twith ";
   out += WithType(facts);
   if (!facts.tls_version.empty()) {
     out += " (" + CommentWord(facts.tls_version) + " cipher " + CommentWord(facts.tls_cipher) + ")";

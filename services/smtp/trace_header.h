@@ -23,7 +23,8 @@ struct TraceFacts {
 };
 
 // The whole field with its final CR LF: lines of at most 998 octets without CR LF, folded well before where the parts
-// allow it; ASCII, and no other CR or LF. Characters of the facts that cannot stand where they are to go are replaced by
+// allow it; ASCII, and no other CR or LF. Characters of the facts that cannot stand where they are to go are replaced
+// by
 // '?', so that nothing that a client sent can end the field.
 std::string ReceivedField(const TraceFacts& facts);
 

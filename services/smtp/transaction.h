@@ -1,5 +1,5 @@
-// One mail transaction: its envelope, and how far it has come at the next hop. Plain data; Reset() is the only way back to
-// "no transaction" (RSET, EHLO, STARTTLS, every end of DATA or BDAT, every failure).
+// One mail transaction: its envelope, and how far it has come at the next hop. Plain data; Reset() is the only way back
+// to "no transaction" (RSET, EHLO, STARTTLS, every end of DATA or BDAT, every failure).
 #pragma once
 
 #include <cstdint>

@@ -9,29 +9,7 @@
 #include "services/policy/evaluate.h"
 
 namespace gatepost::smtp {
-namespace {
-
-UpstreamReply MakeReply(int code, std::string text) {
-  UpstreamReply reply;
-  reply.code = code;
-  reply.lines.push_back(std::move(text));
-  return reply;
-}
-
-Event Accept(std::string text) { return UpstreamDone{UpstreamOutcome::Accepted(MakeReply(250, std::move(text)))}; }
-
-Event Refuse(int code, bool whole_transaction = false) {
-  std::string text = base::StrCat(code / 100, ".7.9 no");
-  return UpstreamDone{UpstreamOutcome::Refused(MakeReply(code, std::move(text)), whole_transaction)};
-}
-
-Event Fail(UpstreamOutcome::Kind kind) {
-  UpstreamOutcome outcome = UpstreamOutcome::Failed(kind);
-  outcome.whole_transaction = true;
-  return UpstreamDone{std::move(outcome)};
-}
-
-}  // namespace
+namespace {}  // namespace
 
 SessionSetup::SessionSetup() {
   settings.id = "test";
@@ -54,6 +32,7 @@ SessionHarness::SessionHarness(SessionSetup setup) : setup_(std::move(setup)) {
   options.random = &random_;
   options.clock = &clock_;
   options.observer = setup_.observer;
+  next_hop_.set_eight_bit_mime(!setup_.next_hop_lacks_8bitmime);
   session_ = std::make_unique<ServerSession>(std::move(options));
 }
 
@@ -104,7 +83,7 @@ std::string SessionHarness::TakeOutput() { return std::exchange(output_, std::st
 
 std::string SessionHarness::upstream_octets() const {
   std::string all;
-  for (const UpstreamConnection& connection : upstream_) all += connection.octets;
+  for (const UpstreamConnection& connection : upstream()) all += connection.octets;
   return all;
 }
 
@@ -195,112 +174,49 @@ Event SessionHarness::CheckPassword(std::string_view user, std::string_view pass
   return AuthAnswer{AuthSuccess{std::move(identity)}};
 }
 
-UpstreamConnection& SessionHarness::Connection() {
-  if (!std::exchange(connected_, true)) upstream_.emplace_back();
-  return upstream_.back();
-}
-
-void SessionHarness::Drop() {
-  if (std::exchange(connected_, false)) upstream_.back().dropped = true;
-  body_.clear();
-}
-
 Event SessionHarness::Answer(const OpenTransaction& open) {
-  const Mailbox& sender = open.transaction->mail.path.mailbox;
   sender_ = open.transaction->mail.path.canonical();
+  UpstreamOutcome outcome = next_hop_.Open(open.transaction->mail, *open.recipient);
   recipients_.clear();
-  body_.clear();
-  if (sender.local == "unreachable") return Fail(UpstreamOutcome::Kind::kUnreachable);
-  if (sender.local == "refusedus") return Fail(UpstreamOutcome::Kind::kRefusedUs);
-  if (sender.local == "notls") return Fail(UpstreamOutcome::Kind::kTlsNotOffered);
-  Connection().octets += base::StrCat("MAIL FROM:<", sender_, ">\r\n");
-  if (sender.local == "mail550") return Refuse(550, true);
-  if (sender.local == "mail450") return Refuse(450, true);
-  return RecipientOutcome(*open.recipient);
+  if (outcome.accepted()) recipients_.push_back(open.recipient->canonical());
+  return UpstreamDone{std::move(outcome)};
 }
 
-Event SessionHarness::Answer(const AddRecipient& add) { return RecipientOutcome(*add.recipient); }
-
-Event SessionHarness::RecipientOutcome(const ForwardPath& recipient) {
-  std::string canonical = recipient.canonical();
-  Connection().octets += base::StrCat("RCPT TO:<", canonical, ">\r\n");
-  const std::string& local = recipient.mailbox.local;
-  if (local == "up550") return Refuse(550);
-  if (local == "up450") return Refuse(450);
-  if (local == "uplost") {
-    Drop();
-    return Fail(UpstreamOutcome::Kind::kLost);
-  }
-  recipients_.push_back(std::move(canonical));
-  return Accept("2.1.5 Ok");
+Event SessionHarness::Answer(const AddRecipient& add) {
+  UpstreamOutcome outcome = next_hop_.AddRecipient(*add.recipient);
+  if (outcome.accepted()) recipients_.push_back(add.recipient->canonical());
+  return UpstreamDone{std::move(outcome)};
 }
 
-Event SessionHarness::Answer(const BeginData&) {
-  Connection().octets += "DATA\r\n";
-  std::string_view local = std::string_view(sender_).substr(0, sender_.find('@'));
-  if (local == "data550") return Refuse(550);
-  if (local == "data451") return Refuse(451);
-  if (local == "datalost") {
-    Drop();
-    return Fail(UpstreamOutcome::Kind::kLost);
-  }
-  return Accept("");
-}
-
-Event SessionHarness::BodyPieces(const std::array<std::string_view, 2>& pieces, bool last) {
-  for (std::string_view piece : pieces) {
-    Connection().octets += piece;
-    body_ += piece;
-  }
-  if (last) Connection().octets += ".\r\n";
-  return Accept("");
-}
-
-Event SessionHarness::Answer(const SendBody& send) {
-  if (sender_.starts_with("bodylost@")) {
-    Drop();
-    return Fail(UpstreamOutcome::Kind::kLost);
-  }
-  return BodyPieces(send.pieces, false);
-}
+Event SessionHarness::Answer(const BeginData&) { return UpstreamDone{next_hop_.BeginData()}; }
+Event SessionHarness::Answer(const SendBody& send) { return UpstreamDone{next_hop_.SendBody(send.pieces)}; }
 
 Event SessionHarness::Answer(const FinishData& finish) {
-  BodyPieces(finish.pieces, true);
-  if (sender_.starts_with("dot550@")) return Refuse(550);
-  if (sender_.starts_with("dot451@")) return Refuse(451);
-  if (sender_.starts_with("bodylost@")) {
-    Drop();
-    return Fail(UpstreamOutcome::Kind::kLost);
-  }
-  if (sender_.starts_with("doubt@")) {
-    Drop();
-    return Fail(UpstreamOutcome::Kind::kInDoubt);
-  }
+  std::string body;
+  UpstreamOutcome outcome = next_hop_.FinishData(finish.pieces, &body);
+  if (!outcome.accepted()) return UpstreamDone{std::move(outcome)};
   DeliveredMessage message;
   message.sender = sender_;
   message.recipients = recipients_;
-  size_t header_end = body_.find("+0000\r\n");
+  size_t header_end = body.find("+0000\r\n");
   GATEPOST_CHECK(header_end != std::string::npos);
-  message.received = body_.substr(0, header_end + 7);
+  message.received = body.substr(0, header_end + 7);
   bool line_start = true;
-  for (char c : std::string_view(body_).substr(header_end + 7)) {
+  for (char c : std::string_view(body).substr(header_end + 7)) {
     if (!(line_start && c == '.')) message.body += c;
     line_start = c == '\n';
   }
   delivered_.push_back(std::move(message));
-  body_.clear();
-  return Accept("2.0.0 queued");
+  return UpstreamDone{std::move(outcome)};
 }
 
 Event SessionHarness::Answer(const ResetUpstream&) {
-  GATEPOST_CHECK(connected_);
-  upstream_.back().octets += "RSET\r\n";
+  next_hop_.Reset();
   return Done{};
 }
 
 Event SessionHarness::Answer(const DropUpstream&) {
-  GATEPOST_CHECK(connected_);
-  Drop();
+  next_hop_.Drop();
   return Done{};
 }
 

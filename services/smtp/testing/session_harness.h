@@ -1,14 +1,16 @@
 // Drives a ServerSession without a network: feeds it octets in segments of any size, answers its actions from the real
-// policy and from a script, and records what a next hop would have received, octet for octet. For tests and fuzz targets.
+// policy and from a script, and records what a next hop would have received, octet for octet. For tests and fuzz
+// targets.
 //
 // The script is in the envelope: the local part of an address says what goes wrong, and where.
 //   Sender    mail550 mail450 unreachable refusedus notls   at MAIL or before it
+//             mail421                                       at MAIL, and the next hop closes
 //             data550 data451 datalost                      at DATA
 //             bodylost                                      while the body is written
 //             dot550 dot451 doubt                           at the dot
-//   Recipient up550 up450 uplost                            at RCPT
-// Credentials: PLAIN and LOGIN accept any user with the password "good"; "down" makes the service unavailable; "junk" makes
-// it say that the message was malformed.
+//   Recipient up550 up450 up421 uplost                      at RCPT
+// Credentials: PLAIN and LOGIN accept any user with the password "good"; "down" makes the service unavailable; "junk"
+// makes it say that the message was malformed.
 #pragma once
 
 #include <memory>
@@ -20,6 +22,7 @@
 #include "services/base/fake_random.h"
 #include "services/policy/snapshot.h"
 #include "services/smtp/server_session.h"
+#include "services/smtp/testing/scripted_next_hop.h"
 
 namespace gatepost::smtp {
 
@@ -34,13 +37,9 @@ struct SessionSetup {
   // Octets per read, 0: all there are.
   size_t segment = 0;
   bool handshake_fails = false;
+  // It was thought to have it (`next_hop`).
+  bool next_hop_lacks_8bitmime = false;
   SessionObserver* observer = nullptr;
-};
-
-// What one connection to the next hop was sent.
-struct UpstreamConnection {
-  std::string octets;
-  bool dropped = false;
 };
 
 // A message that the next hop has accepted: our client was told 250.
@@ -73,7 +72,7 @@ class SessionHarness {
   size_t unread() const { return pending_.size() - pending_read_; }
   const ReadClient& reading() const { return reading_; }
 
-  const std::vector<UpstreamConnection>& upstream() const { return upstream_; }
+  const std::vector<UpstreamConnection>& upstream() const { return next_hop_.connections(); }
   // All of upstream(), in a row.
   std::string upstream_octets() const;
   const std::vector<DeliveredMessage>& delivered() const { return delivered_; }
@@ -88,10 +87,10 @@ class SessionHarness {
  private:
   void Run(Event event);
   std::string TakeOutput();
-  Event BodyPieces(const std::array<std::string_view, 2>& pieces, bool last);
 
   Event Answer(const AuthStart& start);
   Event Answer(const AuthRespond& respond);
+  Event CheckPassword(std::string_view user, std::string_view password);
   Event Answer(const OpenTransaction& open);
   Event Answer(const AddRecipient& add);
   Event Answer(const BeginData& begin);
@@ -99,10 +98,6 @@ class SessionHarness {
   Event Answer(const FinishData& finish);
   Event Answer(const ResetUpstream& reset);
   Event Answer(const DropUpstream& drop);
-  Event RecipientOutcome(const ForwardPath& recipient);
-  Event CheckPassword(std::string_view user, std::string_view password);
-  UpstreamConnection& Connection();
-  void Drop();
 
   SessionSetup setup_;
   base::FakeClock clock_;
@@ -118,11 +113,9 @@ class SessionHarness {
   std::string auth_mechanism_;
   std::optional<std::string> login_user_;
 
-  bool connected_ = false;
+  ScriptedNextHop next_hop_;
   std::string sender_;
   std::vector<std::string> recipients_;
-  std::string body_;  // stuffed, with our header field
-  std::vector<UpstreamConnection> upstream_;
   std::vector<DeliveredMessage> delivered_;
   std::vector<base::Duration> delays_;
   std::vector<std::string> auth_log_;

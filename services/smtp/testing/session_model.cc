@@ -132,9 +132,12 @@ SessionModel::Codes SessionModel::Take(const Step& step) {
   bool starttls = step.kind == StepKind::kStartTls || step.kind == StepKind::kStartTlsBad;
   std::optional<std::string> refusal;
   bool vrfy = step.kind == StepKind::kVrfy;
-  if (setup_.settings.tls.require_secure_channel && !tls_ && !starttls) refusal = "530 5.7.0";
-  else if (!greeted_ && !vrfy) refusal = "503 5.5.1";
-  if (bdat) return Chunk(step.content, chunk, step.last, step.kind == StepKind::kBdatExtra && !refusal ? "501 5.5.4" : refusal);
+  if (setup_.settings.tls.require_secure_channel && !tls_ && !starttls)
+    refusal = "530 5.7.0";
+  else if (!greeted_ && !vrfy)
+    refusal = "503 5.5.1";
+  if (bdat)
+    return Chunk(step.content, chunk, step.last, step.kind == StepKind::kBdatExtra && !refusal ? "501 5.5.4" : refusal);
   if (step.kind == StepKind::kBdatBad) {
     Codes codes = SayAndClose(refusal.value_or("501 5.5.4"));
     return codes;
@@ -256,9 +259,11 @@ SessionModel::Codes SessionModel::Rcpt(std::string_view path) {
   if (upstream_failure_.empty()) {
     if (sender_ == "mail550") upstream_failure_ = "550 5.7.9";
     if (sender_ == "mail450") upstream_failure_ = "450 4.7.9";
+    if (sender_ == "mail421") upstream_failure_ = "451 4.7.9";
     if (sender_ == "unreachable") upstream_failure_ = UpstreamFailure("451 4.4.1");
     if (sender_ == "refusedus") upstream_failure_ = "451 4.3.5";
     if (sender_ == "notls") upstream_failure_ = "451 4.7.4";
+    if (upstream_failure_.empty() && path.starts_with("up421@")) upstream_failure_ = "451 4.7.9";
     if (upstream_failure_.empty() && path.starts_with("uplost@")) upstream_failure_ = UpstreamFailure("451 4.4.1");
   }
   if (!upstream_failure_.empty()) return RefuseRecipient(upstream_failure_);
@@ -308,7 +313,8 @@ SessionModel::Codes SessionModel::Content(const Step& step) {
   return EndMessage(std::move(verdict), true);
 }
 
-SessionModel::Codes SessionModel::Chunk(std::string_view content, uint64_t size, bool last, std::optional<std::string> refusal) {
+SessionModel::Codes SessionModel::Chunk(std::string_view content, uint64_t size, bool last,
+                                        std::optional<std::string> refusal) {
   bool counted = chunks_;
   if (!refusal) refusal = NoBody();
   if (octets_.size() + size > bound()) return SayAndClose(refusal.value_or("552 5.3.4"));
@@ -336,56 +342,90 @@ SessionModel::Codes SessionModel::Chunk(std::string_view content, uint64_t size,
 std::string Render(const Step& step) {
   auto plain = [&] { return base::Base64Encode(base::StrCat('\0', "u", '\0', step.text)); };
   switch (step.kind) {
-    case StepKind::kEhlo: return "EHLO client.example\r\n";
-    case StepKind::kHelo: return "HELO client.example\r\n";
-    case StepKind::kHeloBad: return "HELO\r\n";
-    case StepKind::kStartTls: return "STARTTLS\r\n";
-    case StepKind::kStartTlsBad: return "STARTTLS x\r\n";
-    case StepKind::kAuthPlain: return base::StrCat("AUTH PLAIN ", plain(), "\r\n");
-    case StepKind::kAuthPlainStart: return "AUTH PLAIN\r\n";
-    case StepKind::kAuthLogin: return "AUTH LOGIN\r\n";
-    case StepKind::kAuthMalformed: return "AUTH PLAIN !!!\r\n";
-    case StepKind::kAuthUnknown: return "AUTH CRAM-MD5\r\n";
+    case StepKind::kEhlo:
+      return "EHLO client.example\r\n";
+    case StepKind::kHelo:
+      return "HELO client.example\r\n";
+    case StepKind::kHeloBad:
+      return "HELO\r\n";
+    case StepKind::kStartTls:
+      return "STARTTLS\r\n";
+    case StepKind::kStartTlsBad:
+      return "STARTTLS x\r\n";
+    case StepKind::kAuthPlain:
+      return base::StrCat("AUTH PLAIN ", plain(), "\r\n");
+    case StepKind::kAuthPlainStart:
+      return "AUTH PLAIN\r\n";
+    case StepKind::kAuthLogin:
+      return "AUTH LOGIN\r\n";
+    case StepKind::kAuthMalformed:
+      return "AUTH PLAIN !!!\r\n";
+    case StepKind::kAuthUnknown:
+      return "AUTH CRAM-MD5\r\n";
     case StepKind::kMail: {
       std::string size = step.size ? base::StrCat(" SIZE=", *step.size) : "";
       return base::StrCat("MAIL FROM:<", AddressOf(step.text), ">", size, "\r\n");
     }
-    case StepKind::kMailBad: return "MAIL FROM:<a@@b.example>\r\n";
-    case StepKind::kMailUnknown: return "MAIL FROM:<a@b.example> XYZZY=1\r\n";
-    case StepKind::kRcpt: return base::StrCat("RCPT TO:<", step.text, ">\r\n");
-    case StepKind::kRcptBad: return "RCPT TO:<a..b@in.example>\r\n";
+    case StepKind::kMailBad:
+      return "MAIL FROM:<a@@b.example>\r\n";
+    case StepKind::kMailUnknown:
+      return "MAIL FROM:<a@b.example> XYZZY=1\r\n";
+    case StepKind::kRcpt:
+      return base::StrCat("RCPT TO:<", step.text, ">\r\n");
+    case StepKind::kRcptBad:
+      return "RCPT TO:<a..b@in.example>\r\n";
     case StepKind::kRcptMany: {
       std::string all;
       for (int i = 0; i < 40; ++i) all += base::StrCat("RCPT TO:<", step.text, ">\r\n");
       return all;
     }
-    case StepKind::kData: return "DATA\r\n";
-    case StepKind::kDataBad: return "DATA now\r\n";
+    case StepKind::kData:
+      return "DATA\r\n";
+    case StepKind::kDataBad:
+      return "DATA now\r\n";
     case StepKind::kBdat:
       return base::StrCat("BDAT ", step.content.size(), step.last ? " LAST\r\n" : "\r\n", step.content);
-    case StepKind::kBdatHuge: return base::StrCat("BDAT ", *step.size, "\r\n");
-    case StepKind::kBdatExtra: return base::StrCat("BDAT ", step.content.size(), " FIRST\r\n", step.content);
-    case StepKind::kBdatBad: return "BDAT 0x10\r\n";
-    case StepKind::kRset: return "RSET\r\n";
-    case StepKind::kRsetBad: return "RSET x\r\n";
-    case StepKind::kNoop: return "NOOP\r\n";
+    case StepKind::kBdatHuge:
+      return base::StrCat("BDAT ", *step.size, "\r\n");
+    case StepKind::kBdatExtra:
+      return base::StrCat("BDAT ", step.content.size(), " FIRST\r\n", step.content);
+    case StepKind::kBdatBad:
+      return "BDAT 0x10\r\n";
+    case StepKind::kRset:
+      return "RSET\r\n";
+    case StepKind::kRsetBad:
+      return "RSET x\r\n";
+    case StepKind::kNoop:
+      return "NOOP\r\n";
     case StepKind::kNoopMany: {
       std::string all;
       for (int i = 0; i < 30; ++i) all += "NOOP\r\n";
       return all;
     }
-    case StepKind::kVrfy: return "VRFY someone\r\n";
-    case StepKind::kHelp: return "HELP\r\n";
-    case StepKind::kExpn: return "EXPN list\r\n";
-    case StepKind::kUnknown: return "XYZZY\r\n";
-    case StepKind::kTooLong: return std::string(2100, 'x') + "\r\n";
-    case StepKind::kQuit: return "QUIT\r\nNOOP\r\n";
-    case StepKind::kPipelinedEhlo: return "EHLO client.example\r\nNOOP\r\n";
-    case StepKind::kBareLf: return "NOOP\n";
-    case StepKind::kHttp: return "GET / HTTP/1.1\r\n";
-    case StepKind::kResponse: return base::StrCat(step.last ? plain() : base::Base64Encode(step.text), "\r\n");
-    case StepKind::kResponseMalformed: return "!!!\r\n";
-    case StepKind::kResponseCancel: return "*\r\n";
+    case StepKind::kVrfy:
+      return "VRFY someone\r\n";
+    case StepKind::kHelp:
+      return "HELP\r\n";
+    case StepKind::kExpn:
+      return "EXPN list\r\n";
+    case StepKind::kUnknown:
+      return "XYZZY\r\n";
+    case StepKind::kTooLong:
+      return std::string(2100, 'x') + "\r\n";
+    case StepKind::kQuit:
+      return "QUIT\r\nNOOP\r\n";
+    case StepKind::kPipelinedEhlo:
+      return "EHLO client.example\r\nNOOP\r\n";
+    case StepKind::kBareLf:
+      return "NOOP\n";
+    case StepKind::kHttp:
+      return "GET / HTTP/1.1\r\n";
+    case StepKind::kResponse:
+      return base::StrCat(step.last ? plain() : base::Base64Encode(step.text), "\r\n");
+    case StepKind::kResponseMalformed:
+      return "!!!\r\n";
+    case StepKind::kResponseCancel:
+      return "*\r\n";
   }
   __builtin_unreachable();
 }
@@ -408,7 +448,8 @@ std::vector<std::string> CodesOf(std::string_view said) {
   for (std::string_view line : base::Split(said, '\n')) {
     if (line.size() < 4 || line[3] == '-') continue;
     size_t end = line.find_first_of(" \r", 4);
-    bool enhanced = end != std::string_view::npos && line.substr(4, end - 4).find_first_not_of("0123456789.") == std::string_view::npos &&
+    bool enhanced = end != std::string_view::npos &&
+                    line.substr(4, end - 4).find_first_not_of("0123456789.") == std::string_view::npos &&
                     base::Split(line.substr(4, end - 4), '.').size() == 3;
     codes.emplace_back(line.substr(0, enhanced ? end : 3));
   }

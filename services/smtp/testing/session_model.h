@@ -14,22 +14,53 @@
 namespace gatepost::smtp {
 
 enum class StepKind : uint8_t {
-  kEhlo, kHelo, kHeloBad, kStartTls, kStartTlsBad,
-  kAuthPlain, kAuthPlainStart, kAuthLogin, kAuthMalformed, kAuthUnknown,
-  kMail, kMailBad, kMailUnknown, kRcpt, kRcptBad, kRcptMany,
-  kData, kDataBad, kBdat, kBdatHuge, kBdatExtra, kBdatBad,
-  kRset, kRsetBad, kNoop, kNoopMany, kVrfy, kHelp, kExpn, kUnknown, kTooLong,
-  kQuit, kPipelinedEhlo, kBareLf, kHttp,
+  kEhlo,
+  kHelo,
+  kHeloBad,
+  kStartTls,
+  kStartTlsBad,
+  kAuthPlain,
+  kAuthPlainStart,
+  kAuthLogin,
+  kAuthMalformed,
+  kAuthUnknown,
+  kMail,
+  kMailBad,
+  kMailUnknown,
+  kRcpt,
+  kRcptBad,
+  kRcptMany,
+  kData,
+  kDataBad,
+  kBdat,
+  kBdatHuge,
+  kBdatExtra,
+  kBdatBad,
+  kRset,
+  kRsetBad,
+  kNoop,
+  kNoopMany,
+  kVrfy,
+  kHelp,
+  kExpn,
+  kUnknown,
+  kTooLong,
+  kQuit,
+  kPipelinedEhlo,
+  kBareLf,
+  kHttp,
   // While an AUTH exchange waits for a line.
-  kResponse, kResponseMalformed, kResponseCancel,
+  kResponse,
+  kResponseMalformed,
+  kResponseCancel,
 };
 inline constexpr int kCommandKinds = static_cast<int>(StepKind::kResponse);
 
 struct Step {
   StepKind kind = StepKind::kNoop;
-  std::string text;     // kMail: the sender's local part, empty: <>; kRcpt: the path; kAuthPlain, kResponse: the password
-  std::string content;  // kData, kBdat, kBdatExtra: unstuffed octets
-  bool last = false;    // kBdat
+  std::string text;  // kMail: the sender's local part, empty: <>; kRcpt: the path; kAuthPlain, kResponse: the password
+  std::string content;           // kData, kBdat, kBdatExtra: unstuffed octets
+  bool last = false;             // kBdat
   std::optional<uint64_t> size;  // kMail: SIZE=; kBdatHuge: the announced one
 };
 
@@ -47,7 +78,8 @@ class SessionModel {
     return recipients_ > 0 ? Progress::kRcpt : Progress::kMail;
   }
 
-  // The codes that answer a step, e.g. "250 2.1.0"; EHLO's is "250". A DATA that gets 354 is to be followed by Content().
+  // The codes that answer a step, e.g. "250 2.1.0"; EHLO's is "250". A DATA that gets 354 is to be followed by
+  // Content().
   std::vector<std::string> Take(const Step& step);
   // The octets of DATA and its end.
   std::vector<std::string> Content(const Step& step);
@@ -92,8 +124,8 @@ class SessionModel {
   std::string sender_;
   int recipients_ = 0, refused_here_ = 0;
   std::string upstream_failure_;
-  bool chunks_ = false;     // a BDAT has been accepted
-  std::string octets_;      // of the message so far
+  bool chunks_ = false;  // a BDAT has been accepted
+  std::string octets_;   // of the message so far
   std::vector<Delivered> delivered_;
 };
 

@@ -1,12 +1,13 @@
-// Threats P7: session and model agree over random sequences of commands. GATEPOST_MODEL_SEQUENCES sets how many (100,000),
-// GATEPOST_MODEL_SEED the first seed (1); a failure names its own.
+// Threats P7: session and model agree over random sequences of commands. GATEPOST_MODEL_SEQUENCES sets how many
+// (100,000), GATEPOST_MODEL_SEED the first seed (1); a failure names its own.
+#include "services/smtp/testing/session_model.h"
+
 #include <gtest/gtest.h>
 
 #include <cstdlib>
 #include <random>
 #include <string>
 
-#include "services/smtp/testing/session_model.h"
 #include "services/smtp/testing/session_runs.h"
 #include "services/smtp/testing/upstream_check.h"
 
@@ -40,7 +41,8 @@ TEST(SessionModelTest, SessionAndModelAgree) {
 TEST(UpstreamCheckTest, SeesWhatIsWrong) {
   const std::string envelope = "MAIL FROM:<a@b>\r\nRCPT TO:<c@d>\r\nDATA\r\n";
   EXPECT_EQ(ReadUpstream(envelope + "Received: from x\r\n..\r\n.\r\n").fault, "");
-  EXPECT_EQ(ReadUpstream(envelope + "Received: from x\r\n..\r\n.\r\n").messages.at(0).octets, "Received: from x\r\n.\r\n");
+  EXPECT_EQ(ReadUpstream(envelope + "Received: from x\r\n..\r\n.\r\n").messages.at(0).octets,
+            "Received: from x\r\n.\r\n");
   EXPECT_NE(ReadUpstream(envelope + "Received: from x\r\n.\n.\r\n").fault, "");
   EXPECT_NE(ReadUpstream(envelope + "Received: from x\r\n.a\r\n.\r\n").fault, "");
   EXPECT_NE(ReadUpstream(envelope + "Received: from x\r\n.\r\nEHLO y\r\n").fault, "");

@@ -35,7 +35,17 @@ SessionSetup MakeSetup(const NumberSource& next) {
 
 std::string MakeContent(const NumberSource& next) {
   static constexpr std::array<std::string_view, 12> kPieces = {
-      "a", "\r\n", ".", "hello", "Received: x\r\n", "\r\n.\r\n", "\r\n\r\n", "\r", "\n", "Received: y\r\n", "\t",
+      "a",
+      "\r\n",
+      ".",
+      "hello",
+      "Received: x\r\n",
+      "\r\n.\r\n",
+      "\r\n\r\n",
+      "\r",
+      "\n",
+      "Received: y\r\n",
+      "\t",
       "0123456789012345678901234567890123456789012345678901234567890123456789"};
   std::string content;
   bool tame = next(3) != 0;
@@ -64,28 +74,33 @@ StepKind NaturalKind(SessionModel::Progress progress, const NumberSource& next) 
 }
 
 Step MakeStep(const SessionModel& model, const NumberSource& next) {
-  static constexpr std::array<std::string_view, 16> kSenders = {
-      "a",        "a",       "a",       "a",        "",       "mail550", "mail450", "unreachable",
-      "refusedus", "notls",  "data550", "data451",  "datalost", "dot550", "doubt",   "bodylost"};
-  static constexpr std::array<std::string_view, 10> kRecipients = {
-      "c@in.example",     "c@in.example",     "d@in.example",      "c@ext.example",      "v%x@in.example",
-      "up550@in.example", "up450@in.example", "uplost@in.example", "postmaster", "c@in.example"};
+  static constexpr std::array<std::string_view, 17> kSenders = {
+      "a",         "a",     "a",       "a",       "",         "mail550", "mail450", "mail421", "unreachable",
+      "refusedus", "notls", "data550", "data451", "datalost", "dot550",  "doubt",   "bodylost"};
+  static constexpr std::array<std::string_view, 11> kRecipients = {
+      "c@in.example",     "c@in.example",      "d@in.example", "c@ext.example", "v%x@in.example",  "up550@in.example",
+      "up450@in.example", "uplost@in.example", "postmaster",   "c@in.example",  "up421@in.example"};
   static constexpr std::array<std::string_view, 5> kPasswords = {"good", "bad", "junk", "down", "good"};
   Step step;
   if (model.phase() != SessionModel::Phase::kCommand) {
     uint32_t choice = next(8);
-    step.kind = choice == 0 ? StepKind::kResponseCancel : choice == 1 ? StepKind::kResponseMalformed : StepKind::kResponse;
+    step.kind = choice == 0   ? StepKind::kResponseCancel
+                : choice == 1 ? StepKind::kResponseMalformed
+                              : StepKind::kResponse;
     step.text = Pick(next, kPasswords);
     step.last = model.phase() == SessionModel::Phase::kAuthPlain;
     return step;
   }
   // What makes a transaction comes more often than the rest; what ends a session less often.
-  static constexpr std::array kOften = {StepKind::kEhlo, StepKind::kMail, StepKind::kRcpt, StepKind::kData,
+  static constexpr std::array kOften = {StepKind::kEhlo, StepKind::kMail, StepKind::kRcpt,     StepKind::kData,
                                         StepKind::kBdat, StepKind::kRset, StepKind::kAuthPlain};
   uint32_t choice = next(6);
-  if (choice < 3) step.kind = NaturalKind(model.progress(), next);
-  else if (choice < 5) step.kind = kOften[next(kOften.size())];
-  else step.kind = static_cast<StepKind>(next(kCommandKinds));
+  if (choice < 3)
+    step.kind = NaturalKind(model.progress(), next);
+  else if (choice < 5)
+    step.kind = kOften[next(kOften.size())];
+  else
+    step.kind = static_cast<StepKind>(next(kCommandKinds));
   bool ends = step.kind >= StepKind::kQuit || step.kind == StepKind::kBdatBad || step.kind == StepKind::kBdatHuge;
   if (ends && next(4) != 0) step.kind = StepKind::kNoop;
   switch (step.kind) {
@@ -172,8 +187,8 @@ std::string RunAgainstModel(const NumberSource& next, int steps) {
       expected.clear();
       return "";
     }
-    return base::StrCat("script:\n", script, "\nmodel: ", Join(expected), closed ? " close" : "", "\nsession: ", Join(codes),
-                        session.closed() ? " close" : "", "\n");
+    return base::StrCat("script:\n", script, "\nmodel: ", Join(expected), closed ? " close" : "",
+                        "\nsession: ", Join(codes), session.closed() ? " close" : "", "\n");
   };
   auto take = [&](std::vector<std::string> codes) {
     std::move(codes.begin(), codes.end(), std::back_inserter(expected));
@@ -184,13 +199,15 @@ std::string RunAgainstModel(const NumberSource& next, int steps) {
     if (step.kind == StepKind::kPipelinedEhlo) {
       // What has not come yet cannot be seen to have come too early: both lines are to come at once.
       if (!batch.empty()) {
-        if (std::string difference = differs(std::exchange(batch, std::string())); !difference.empty()) return difference;
+        if (std::string difference = differs(std::exchange(batch, std::string())); !difference.empty())
+          return difference;
       }
       session.set_segment(0);
     }
     take(model.Take(step));
     batch += Render(step);
-    if (!EndsItsGroup(step) && model.phase() == SessionModel::Phase::kCommand && next(3) != 0 && i + 1 < steps) continue;
+    if (!EndsItsGroup(step) && model.phase() == SessionModel::Phase::kCommand && next(3) != 0 && i + 1 < steps)
+      continue;
     if (std::string difference = differs(std::exchange(batch, std::string())); !difference.empty()) return difference;
     if (model.phase() != SessionModel::Phase::kData) continue;
     take(model.Content(step));
@@ -220,7 +237,8 @@ std::string RunOctets(std::string_view octets, const NumberSource& next) {
   if (session.most_input() > 512 * 1024) return "too much input held";
   for (const UpstreamConnection& connection : session.upstream()) {
     for (const std::string& recipient : ReadUpstream(connection.octets).recipients) {
-      bool local = recipient.ends_with("@in.example") || recipient.ends_with(".in.example") || base::EqualsIgnoreCase(recipient, "postmaster");
+      bool local = recipient.ends_with("@in.example") || recipient.ends_with(".in.example") ||
+                   base::EqualsIgnoreCase(recipient, "postmaster");
       if (!local || recipient.find_first_of("%!") != std::string::npos) return "recipient beyond policy: " + recipient;
     }
   }

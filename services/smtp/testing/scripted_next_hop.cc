@@ -1,0 +1,167 @@
+#include "services/smtp/testing/scripted_next_hop.h"
+
+#include <cstring>
+#include <utility>
+
+#include "services/base/check.h"
+#include "services/base/strings.h"
+
+namespace gatepost::smtp {
+
+UpstreamOutcome ScriptedNextHop::Open(const MailCommand& mail, const ForwardPath& recipient) {
+  const std::string& local = mail.path.mailbox.local;
+  auto fail = [](UpstreamOutcome::Kind kind) {
+    UpstreamOutcome outcome = UpstreamOutcome::Failed(kind);
+    outcome.whole_transaction = true;
+    return outcome;
+  };
+  if (local == "unreachable") return fail(UpstreamOutcome::Kind::kUnreachable);
+  if (local == "refusedus") return fail(UpstreamOutcome::Kind::kRefusedUs);
+  if (local == "notls") return fail(UpstreamOutcome::Kind::kTlsNotOffered);
+  if (client_ == nullptr) {
+    client_ = std::make_unique<ClientSession>(ClientSession::Options{"mx.example", false});
+    connections_.emplace_back();
+    received_.clear();
+    closes_ = in_message_ = mail_ = false;
+    replies_ = "220 next.example\r\n";
+    UpstreamOutcome connected = Run(client_->Connect());
+    GATEPOST_CHECK(connected.accepted());
+    connections_.back().octets.clear();  // EHLO
+  }
+  return Run(client_->MailAndRcpt(mail, recipient));
+}
+
+UpstreamOutcome ScriptedNextHop::AddRecipient(const ForwardPath& recipient) {
+  GATEPOST_CHECK(client_ != nullptr);
+  return Run(client_->Rcpt(recipient));
+}
+
+UpstreamOutcome ScriptedNextHop::BeginData() {
+  GATEPOST_CHECK(client_ != nullptr);
+  message_.clear();
+  return Run(client_->BeginData());
+}
+
+void ScriptedNextHop::WriteBody(const std::array<std::string_view, 2>& pieces) {
+  for (std::string_view piece : pieces) {
+    connections_.back().octets += piece;
+    message_ += piece;
+  }
+}
+
+UpstreamOutcome ScriptedNextHop::SendBody(const std::array<std::string_view, 2>& pieces) {
+  GATEPOST_CHECK(client_ != nullptr && in_message_);
+  if (SenderIs("bodylost")) {
+    UpstreamOutcome outcome = client_->Abort(ClientSession::Event::kClosed);
+    Drop();
+    return outcome;
+  }
+  WriteBody(pieces);
+  return UpstreamOutcome::Accepted();
+}
+
+UpstreamOutcome ScriptedNextHop::FinishData(const std::array<std::string_view, 2>& pieces, std::string* message) {
+  if (SenderIs("bodylost")) return SendBody(pieces);
+  GATEPOST_CHECK(client_ != nullptr && in_message_);
+  WriteBody(pieces);
+  UpstreamOutcome outcome = Run(client_->FinishData());
+  *message = std::move(message_);
+  return outcome;
+}
+
+void ScriptedNextHop::Reset() {
+  GATEPOST_CHECK(client_ != nullptr && !in_message_);
+  Run(client_->Reset());
+}
+
+void ScriptedNextHop::Drop() {
+  if (client_ == nullptr) return;
+  connections_.back().dropped = true;
+  client_.reset();
+}
+
+UpstreamOutcome ScriptedNextHop::Run(ClientSession::Action action) {
+  for (;;) {
+    if (auto* finished = std::get_if<ClientSession::Finished>(&action)) {
+      UpstreamOutcome outcome = std::move(finished->outcome);
+      if (!client_->usable()) Drop();
+      return outcome;
+    }
+    if (const auto* write = std::get_if<ClientSession::Write>(&action)) {
+      connections_.back().octets += write->octets;
+      received_ += write->octets;
+      Serve();
+      action = client_->Advance(ClientSession::Event::kWritten);
+      continue;
+    }
+    GATEPOST_CHECK(std::holds_alternative<ClientSession::Read>(action));
+    if (replies_.empty()) {
+      GATEPOST_CHECK(closes_);
+      action = client_->Advance(ClientSession::Event::kClosed);
+      continue;
+    }
+    std::span<char> room = client_->input().Prepare(replies_.size());
+    std::memcpy(room.data(), replies_.data(), replies_.size());
+    client_->input().Commit(replies_.size());
+    replies_.clear();
+    action = client_->Advance(ClientSession::Event::kBytesRead);
+  }
+}
+
+void ScriptedNextHop::Serve() {
+  for (size_t end; !closes_ && (end = received_.find("\r\n")) != std::string::npos;) {
+    std::string line = received_.substr(0, end);
+    received_.erase(0, end + 2);
+    replies_ += ReplyTo(line);
+  }
+}
+
+std::string ScriptedNextHop::ReplyTo(std::string_view line) {
+  if (in_message_) {
+    GATEPOST_CHECK(line == ".");  // the message itself does not come this way
+    in_message_ = mail_ = false;
+    if (SenderIs("dot550")) return "550 5.7.9 no\r\n";
+    if (SenderIs("dot451")) return "451 4.7.9 no\r\n";
+    if (!SenderIs("doubt")) return "250 2.0.0 queued\r\n";
+    closes_ = true;
+    return "";
+  }
+  if (line.starts_with("EHLO ")) {
+    return base::StrCat("250-next.example\r\n250-PIPELINING\r\n", eight_bit_mime_ ? "250-8BITMIME\r\n" : "",
+                        "250 ENHANCEDSTATUSCODES\r\n");
+  }
+  if (line.starts_with("MAIL FROM:<")) {
+    GATEPOST_CHECK(!mail_);
+    sender_ = line.substr(11, line.rfind('>') - 11);
+    if (SenderIs("mail550")) return "550 5.7.9 no\r\n";
+    if (SenderIs("mail450")) return "450 4.7.9 no\r\n";
+    if (SenderIs("mail421")) {
+      closes_ = true;
+      return "421 4.7.9 no\r\n";
+    }
+    mail_ = true;
+    return "250 2.1.0 Ok\r\n";
+  }
+  if (line.starts_with("RCPT TO:<")) {
+    std::string_view local = line.substr(9, line.find('@', 9) - 9);
+    if (!mail_) return "503 5.5.1 MAIL first\r\n";
+    if (local == "up550") return "550 5.7.9 no\r\n";
+    if (local == "up450") return "450 4.7.9 no\r\n";
+    closes_ = local == "up421" || local == "uplost";
+    if (local == "up421") return "421 4.7.9 no\r\n";
+    return local == "uplost" ? "" : "250 2.1.5 Ok\r\n";
+  }
+  if (line == "DATA") {
+    GATEPOST_CHECK(mail_);
+    if (SenderIs("data550")) return "550 5.7.9 no\r\n";
+    if (SenderIs("data451")) return "451 4.7.9 no\r\n";
+    closes_ = SenderIs("datalost");
+    in_message_ = !closes_;
+    return closes_ ? "" : "354 go\r\n";
+  }
+  GATEPOST_CHECK(line == "RSET");
+  mail_ = false;
+  return "250 2.0.0 Ok\r\n";
+}
+
+}  // namespace gatepost::smtp
