@@ -63,7 +63,7 @@ std::vector<FieldViolation> ApplyMask(const FieldMask* mask, const Message& want
     for (const std::string& path : mask->paths()) {
       if (path == "*") {
         AddAll(descriptor, &effective);
-      } else if (path.empty() || !FieldMaskUtil::GetFieldDescriptors(descriptor, path, nullptr)) {
+      } else if (base::StrCat('.', path, '.').find("..") != std::string::npos || !FieldMaskUtil::GetFieldDescriptors(descriptor, path, nullptr)) {
         violations.push_back({"update_mask", base::StrCat("no such field: ", path.substr(0, 200))});
       } else if (!ChangesOutput(descriptor, path)) {
         effective.add_paths(path);

@@ -1,6 +1,10 @@
 #include "services/rpc/flags.h"
 
+#include <algorithm>
+#include <cstdlib>
 #include <iostream>
+#include <string>
+#include <vector>
 
 #include "services/base/strings.h"
 #include "services/metrics/metrics.h"
@@ -11,6 +15,7 @@ Flags::Flags(const std::string& program, std::string prefix, const std::string& 
     : program_(program), prefix_(std::move(prefix)), app_(description, program) {
   app_.set_version_flag("--version", base::StrCat(program, " ", metrics::BuildVersion()));
   app_.set_config("--config-file", "", "A file with these flags, one name=value a line")->envname(prefix_ + "CONFIG_FILE");
+  variables_.emplace_back("--config-file", prefix_ + "CONFIG_FILE");
   // A name in the file that is no flag is a mistake.
   app_.allow_config_extras(CLI::config_extras_mode::error);
   app_.footer(base::StrCat("Every flag may also be given as ", prefix_, "NAME in the environment (for --some-flag: ", prefix_,
@@ -23,12 +28,25 @@ CLI::Option* Flags::Dress(CLI::Option* option, const std::string& name, const st
   for (char& c : variable) {
     if (c == '-') c = '_';
   }
-  return option->envname(prefix_ + variable)->group(group);
+  variable = prefix_ + variable;
+  variables_.emplace_back("--" + name, variable);
+  return option->envname(variable)->group(group);
 }
 
 std::optional<int> Flags::Parse(int argc, const char* const* argv) {
+  // CLI11 lets a file win over the environment: so what the environment says goes before it, as if it were on the command line.
+  std::vector<std::string> arguments(argv + std::min(argc, 1), argv + argc);
+  const auto given = [&](const std::string& flag) {
+    return std::any_of(argv, argv + argc, [&](std::string_view argument) {
+      return argument == flag || (argument.starts_with(flag) && argument.substr(flag.size()).starts_with('='));
+    });
+  };
+  for (const auto& [flag, variable] : variables_) {
+    if (const char* value = std::getenv(variable.c_str()); value != nullptr && !given(flag)) arguments.push_back(base::StrCat(flag, "=", std::string_view(value)));
+  }
+  std::reverse(arguments.begin(), arguments.end());  // As CLI11 wants them.
   try {
-    app_.parse(argc, argv);
+    app_.parse(std::move(arguments));
     return std::nullopt;
   } catch (const CLI::Success& e) {
     return app_.exit(e);

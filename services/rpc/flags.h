@@ -9,6 +9,8 @@
 #include <optional>
 #include <string>
 #include <string_view>
+#include <utility>
+#include <vector>
 
 #include "services/rpc/identity_files.h"
 
@@ -39,6 +41,7 @@ class Flags {
   const std::string program_;
   const std::string prefix_;
   CLI::App app_;
+  std::vector<std::pair<std::string, std::string>> variables_;  // "--flag", its variable
 };
 
 // --cert, --key, --ca (required), --reload-seconds: a program's identity.
