@@ -183,6 +183,8 @@ class Recorder:
                 lines = ["recorder.test"] + offered
                 usual = "".join(f"250{'-' if i + 1 < len(lines) else ' '}{x}\r\n" for i, x in enumerate(lines)).encode()
                 self._reply(box[0], connection, verb, text, usual)
+            elif verb == "HELO":
+                self._reply(box[0], connection, verb, text, b"250 recorder.test\r\n")
             elif verb == "STARTTLS" and self.tls:
                 if self._reply(box[0], connection, verb, text, b"220 2.0.0 go\r\n").startswith(b"220"):
                     box[0] = self.tls.wrap_socket(box[0], server_side=True)
@@ -190,6 +192,8 @@ class Recorder:
             elif verb == "MAIL":
                 if self._reply(box[0], connection, verb, text, b"250 2.1.0 ok\r\n").startswith(b"2"):
                     mail, recipients = text, []
+            elif verb == "RCPT" and mail is None:
+                box[0].sendall(b"503 5.5.1 MAIL first\r\n")
             elif verb == "RCPT":
                 if self._reply(box[0], connection, verb, text, b"250 2.1.5 ok\r\n").startswith(b"2"):
                     recipients.append(text)
