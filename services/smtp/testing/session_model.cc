@@ -229,7 +229,8 @@ SessionModel::Codes SessionModel::Mail(const Step& step) {
   const policy::Limits& limits = setup_.settings.limits;
   if (limits.messages != 0 && messages_ >= limits.messages) return SayAndClose("421 4.7.0");
   if (step.size && *step.size > limits.message_size) return Say("552 5.3.4");
-  if (step.size && limits.session_size != 0 && session_octets_ + *step.size > limits.session_size) {
+  if (step.size && limits.session_size != 0 &&
+      *step.size > limits.session_size - std::min(limits.session_size, session_octets_)) {
     SayAndClose("");
     return {"552 5.3.4", "421 4.7.0"};
   }
