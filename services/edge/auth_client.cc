@@ -20,7 +20,8 @@ smtp::AuthAnswer ToAnswer(AuthenticateResponse& message) {
       return smtp::AuthAnswer{smtp::AuthChallenge{std::move(*message.mutable_challenge()->mutable_data())}};
     case AuthenticateResponse::kSuccess: {
       auth::v1::Success& success = *message.mutable_success();
-      // A success must say whose; another identity, and last words to the client, belong to what is not served here yet.
+      // A success must say whose; another identity, and last words to the client, belong to what is not served here
+      // yet.
       if (success.user().empty() || success.login().empty() || !success.authzid().empty() || !success.final().empty()) {
         return Unavailable();
       }

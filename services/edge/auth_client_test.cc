@@ -1,5 +1,6 @@
-// The auth service's client against a service in this process that does what the test says. Row 12 of the failures, A13 of the
-// threats: whatever is not an answer to what was asked is "cannot say", never success and never a wrong password.
+// The auth service's client against a service in this process that does what the test says. Row 12 of the failures, A13
+// of the threats: whatever is not an answer to what was asked is "cannot say", never success and never a wrong
+// password.
 #include "services/edge/auth_client.h"
 
 #include <grpcpp/grpcpp.h>
@@ -71,9 +72,8 @@ struct ServerStream {
 
 class FakeService final : public auth::v1::SaslService::Service {
  public:
-  grpc::Status Authenticate(
-      grpc::ServerContext* context,
-      grpc::ServerReaderWriter<AuthenticateResponse, AuthenticateRequest>* stream) override {
+  grpc::Status Authenticate(grpc::ServerContext* context,
+                            grpc::ServerReaderWriter<AuthenticateResponse, AuthenticateRequest>* stream) override {
     auto server = std::make_shared<ServerStream>();
     server->stream = stream;
     std::thread reader([server, stream] {

@@ -1,8 +1,8 @@
 // The seam between a session and whoever judges its credentials: auth_client over gRPC, a script in tests.
 //
-// Fail closed: only an explicit success of the auth service is AuthSuccess. Down, slow, throttled, drained, out of step and
-// everything unknown is AuthUnavailable (454), never AuthFailure: clients drop the password on a 535.
-// Thread rule: the worker's thread.
+// Fail closed: only an explicit success of the auth service is AuthSuccess. Down, slow, throttled, drained, out of step
+// and everything unknown is AuthUnavailable (454), never AuthFailure: clients drop the password on a 535. Thread rule:
+// the worker's thread.
 #pragma once
 
 #include <asio/awaitable.hpp>
@@ -29,10 +29,10 @@ class AuthExchange {
 
 // Who asks.
 struct AuthContext {
-  std::string virtual_server;   // `virtualServers/{id}`
-  std::string default_domain;   // appended to bare login names; empty: none
+  std::string virtual_server;  // `virtualServers/{id}`
+  std::string default_domain;  // appended to bare login names; empty: none
   std::string session_id;
-  std::string address;          // the client's
+  std::string address;  // the client's
   uint16_t port = 0;
   bool tls = false;
 };

@@ -1,5 +1,5 @@
-// Delays between attempts to reach a service: exponential with full jitter, so that a thousand edges do not come back at
-// the same moment. A value; one thread.
+// Delays between attempts to reach a service: exponential with full jitter, so that a thousand edges do not come back
+// at the same moment. A value; one thread.
 #pragma once
 
 #include <algorithm>

@@ -1,5 +1,5 @@
-// How many connections the edge holds, counted over all workers: clients' and those to upstreams are two budgets, so that
-// neither can take the file descriptors that the other, or the control plane, needs.
+// How many connections the edge holds, counted over all workers: clients' and those to upstreams are two budgets, so
+// that neither can take the file descriptors that the other, or the control plane, needs.
 //
 // Thread rule: thread-safe. A Lease belongs to one connection and is given back when it dies.
 #pragma once

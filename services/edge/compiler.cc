@@ -91,7 +91,8 @@ absl::StatusOr<std::shared_ptr<const VirtualServerRuntime>> Compiler::CompileOne
   if (!sources.certificates.empty()) {
     tls::ServerContext::Options options;
     for (size_t i = 0; i < sources.certificates.size(); ++i) {
-      options.identities.push_back({sources.certificates[i]->certificate_chain_pem(), sources.keys[i]->private_key_pem()});
+      options.identities.push_back(
+          {sources.certificates[i]->certificate_chain_pem(), sources.keys[i]->private_key_pem()});
     }
     options.tls13_only = settings.tls.min_version == policy::TlsVersion::kTls13;
     // A session of another virtual server, or from before a change of what TLS must be like, is not resumed.
@@ -106,7 +107,8 @@ absl::StatusOr<std::shared_ptr<const VirtualServerRuntime>> Compiler::CompileOne
     parts.tls = *std::move(made);
   }
   for (const policy::Listener& listener : settings.listeners) {
-    if (listener.tls_mode != policy::TlsMode::kNone && !parts.tls) return Bad(name, "a listener with TLS, and no certificate");
+    if (listener.tls_mode != policy::TlsMode::kNone && !parts.tls)
+      return Bad(name, "a listener with TLS, and no certificate");
   }
 
   // The way to the next hops.

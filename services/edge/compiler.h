@@ -1,8 +1,8 @@
-// From resources to the snapshot that sessions run on: translate, compile the policy, build the TLS contexts and the route of
-// each virtual server. As a whole or not at all: one virtual server that cannot be compiled refuses the unit.
+// From resources to the snapshot that sessions run on: translate, compile the policy, build the TLS contexts and the
+// route of each virtual server. As a whole or not at all: one virtual server that cannot be compiled refuses the unit.
 //
-// What has not changed is taken over from the last compilation, so that a change of one virtual server among 10,000 costs one.
-// Thread rule: the control thread.
+// What has not changed is taken over from the last compilation, so that a change of one virtual server among 10,000
+// costs one. Thread rule: the control thread.
 #pragma once
 
 #include <functional>
@@ -43,7 +43,8 @@ class Compiler {
 
   static absl::StatusOr<Sources> Collect(const Resources& resources, const std::string& name,
                                          std::shared_ptr<const config::v1::VirtualServer> virtual_server);
-  absl::StatusOr<std::shared_ptr<const VirtualServerRuntime>> CompileOne(const std::string& name, const Sources& sources,
+  absl::StatusOr<std::shared_ptr<const VirtualServerRuntime>> CompileOne(const std::string& name,
+                                                                         const Sources& sources,
                                                                          const Compiled* before);
 
   const MetricsFactory metrics_;

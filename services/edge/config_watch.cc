@@ -57,17 +57,17 @@ void ConfigWatch::Open() {
   auto channel = std::make_shared<Channel>();
   // The handlers name the channel weakly: the stream belongs to it.
   std::weak_ptr<Channel> weak = channel;
-  channel->stream = std::make_shared<Stream>(
-      executor_, std::move(pass),
-      Stream::Handlers{
-          .on_message =
-              [this, weak](WatchResponse& message) {
-                if (auto strong = weak.lock()) OnMessage(*strong, message);
-              },
-          .on_end =
-              [this, weak](const grpc::Status& status) {
-                if (auto strong = weak.lock()) OnEnd(*strong, status);
-              }});
+  channel->stream = std::make_shared<Stream>(executor_, std::move(pass),
+                                             Stream::Handlers{.on_message =
+                                                                  [this, weak](WatchResponse& message) {
+                                                                    if (auto strong = weak.lock())
+                                                                      OnMessage(*strong, message);
+                                                                  },
+                                                              .on_end =
+                                                                  [this, weak](const grpc::Status& status) {
+                                                                    if (auto strong = weak.lock())
+                                                                      OnEnd(*strong, status);
+                                                                  }});
   successor_ = channel;
   channel->stream->Start(
       [this](grpc::ClientContext* context, auto* reactor) { stub_->async()->Watch(context, reactor); });
@@ -144,8 +144,8 @@ void ConfigWatch::ApplyNext() {
   Complete next = std::move(waiting_.front());
   waiting_.pop_front();
   std::string nonce = next.chain.front().nonce();
-  const bool one_unit = std::all_of(next.chain.begin(), next.chain.end(),
-                                    [&](const Unit& unit) { return unit.nonce() == nonce; });
+  const bool one_unit =
+      std::all_of(next.chain.begin(), next.chain.end(), [&](const Unit& unit) { return unit.nonce() == nonce; });
   auto answer = [this, stream = next.stream, nonce](absl::StatusOr<Configuration::Listeners> result) {
     applying_ = false;
     if (result.ok()) {

@@ -1,9 +1,9 @@
-// The client of the config service's watch (proto/gatepost/config/v1/watch_service.proto): keeps one stream open, collects
-// the pieces of a unit, hands over what is complete, answers ACK or NACK, reports listeners. What a unit means is the
-// business of its Configuration (resources.h, translate.h, edge.cc).
+// The client of the config service's watch (proto/gatepost/config/v1/watch_service.proto): keeps one stream open,
+// collects the pieces of a unit, hands over what is complete, answers ACK or NACK, reports listeners. What a unit means
+// is the business of its Configuration (resources.h, translate.h, edge.cc).
 //
-// A stream that ends is opened again after a delay with full jitter; one that is 4 to 5 min old, or whose server drains, is
-// replaced by a new one first and then half-closed. Silence is judged by gRPC's keep-alive alone.
+// A stream that ends is opened again after a delay with full jitter; one that is 4 to 5 min old, or whose server
+// drains, is replaced by a new one first and then half-closed. Silence is judged by gRPC's keep-alive alone.
 //
 // Thread rule: everything runs on the control thread's executor; gRPC's threads only post.
 #pragma once
@@ -38,8 +38,8 @@ class Configuration {
 
   virtual std::string epoch() const = 0;
   virtual int64_t revision() const = 0;
-  // Applies a complete chain as a whole or not at all, then calls `answer`, once, on the control thread. No other chain is
-  // offered before. Revisions left behind are answered with OK and nothing is applied.
+  // Applies a complete chain as a whole or not at all, then calls `answer`, once, on the control thread. No other chain
+  // is offered before. Revisions left behind are answered with OK and nothing is applied.
   virtual void Apply(std::vector<config::v1::Unit> chain, Answer answer) = 0;
   // The service has confirmed that what we hold is current (a unit, or a heartbeat).
   virtual void OnConfirmed() = 0;

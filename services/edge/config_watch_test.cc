@@ -70,7 +70,8 @@ class ServerStream {
 
 class FakeService final : public config::v1::WatchService::Service {
  public:
-  grpc::Status Watch(grpc::ServerContext* context, grpc::ServerReaderWriter<WatchResponse, WatchRequest>* stream) override {
+  grpc::Status Watch(grpc::ServerContext* context,
+                     grpc::ServerReaderWriter<WatchResponse, WatchRequest>* stream) override {
     auto server = std::make_shared<ServerStream>(stream);
     std::thread reader([server, stream] {
       WatchRequest request;

@@ -1,8 +1,8 @@
-// Applies configuration to this edge: judges a unit, compiles it as a whole, hands the snapshot to every worker, opens and closes
-// listeners, keeps the last good snapshot. What cannot be compiled changes nothing.
+// Applies configuration to this edge: judges a unit, compiles it as a whole, hands the snapshot to every worker, opens
+// and closes listeners, keeps the last good snapshot. What cannot be compiled changes nothing.
 //
-// Sessions are not touched by a change, but for those of virtual servers that no longer accept: they end between transactions.
-// Thread rule: the control thread.
+// Sessions are not touched by a change, but for those of virtual servers that no longer accept: they end between
+// transactions. Thread rule: the control thread.
 #pragma once
 
 #include <asio/any_io_executor.hpp>

@@ -1,6 +1,6 @@
-// The end of an edge, in order (SIGTERM): not ready at once; still accepting for --drain-delay, so that load balancers can take note;
-// then the accept queues are emptied and the listeners closed, idle sessions get 421 4.3.2, transactions in flight 60 s; then only
-// those past their dot are waited for, until the next hop's verdict or its time-out.
+// The end of an edge, in order (SIGTERM): not ready at once; still accepting for --drain-delay, so that load balancers
+// can take note; then the accept queues are emptied and the listeners closed, idle sessions get 421 4.3.2, transactions
+// in flight 60 s; then only those past their dot are waited for, until the next hop's verdict or its time-out.
 //
 // Thread rule: the control thread.
 #pragma once
@@ -19,7 +19,7 @@ namespace gatepost::edge {
 class Drain {
  public:
   struct Options {
-    base::Duration delay;     // --drain-delay
+    base::Duration delay;      // --drain-delay
     base::Duration in_flight;  // limits::kDrain
     base::Duration past_dot;   // limits::kDrainPastDot
   };
@@ -29,7 +29,8 @@ class Drain {
     std::function<void()> on_closing;
     std::function<void(size_t left)> on_end;
   };
-  Drain(asio::any_io_executor control, std::vector<Worker*> workers, base::Log& log, Options options, Callbacks callbacks);
+  Drain(asio::any_io_executor control, std::vector<Worker*> workers, base::Log& log, Options options,
+        Callbacks callbacks);
 
   // The first call counts.
   void Begin();

@@ -1,5 +1,5 @@
-// A next hop for tests: a listening socket on loopback and a script that is run for each connection on a thread of its own. It says
-// exactly what the script says, when it says it.
+// A next hop for tests: a listening socket on loopback and a script that is run for each connection on a thread of its
+// own. It says exactly what the script says, when it says it.
 #pragma once
 
 #include <netinet/in.h>
@@ -90,7 +90,8 @@ class FakeUpstream {
     address.sin_family = AF_INET;
     address.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
     socklen_t length = sizeof address;
-    if (::bind(listener_, reinterpret_cast<sockaddr*>(&address), length) != 0 || ::listen(listener_, 64) != 0) std::abort();
+    if (::bind(listener_, reinterpret_cast<sockaddr*>(&address), length) != 0 || ::listen(listener_, 64) != 0)
+      std::abort();
     ::getsockname(listener_, reinterpret_cast<sockaddr*>(&address), &length);
     port_ = ntohs(address.sin_port);
     acceptor_ = std::thread([this] { Accept(); });

@@ -51,8 +51,8 @@ inline constexpr auto kStaleAfter = 5min;
 // A unit that comes in parts (`more`) may not grow without bound.
 inline constexpr size_t kPartsOfUnit = 65536;
 
-// Drain: what is in flight gets so long; what is past its dot, or in the middle of an answer, gets the longest wait that
-// the design lets a client have.
+// Drain: what is in flight gets so long; what is past its dot, or in the middle of an answer, gets the longest wait
+// that the design lets a client have.
 inline constexpr auto kDrain = 60s;
 inline constexpr auto kDrainPastDot = 10min;
 

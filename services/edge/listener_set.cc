@@ -43,8 +43,10 @@ void ListenerSet::Apply(const Snapshot& snapshot) {
       const int port = listener.port == 0 ? 0 : listener.port + port_offset_;
       entry.wanted = {listener.address, static_cast<uint16_t>(port)};
       entry.wanted_open = virtual_server->settings().state != policy::ServerState::kStopped;
-      if (port > 65535) entry.failure = base::StrCat("port ", listener.port, " and the offset ", port_offset_, " are above 65535");
-      // Port 0, and an address that another virtual server has too (the second one will fail), are told apart by position.
+      if (port > 65535)
+        entry.failure = base::StrCat("port ", listener.port, " and the offset ", port_offset_, " are above 65535");
+      // Port 0, and an address that another virtual server has too (the second one will fail), are told apart by
+      // position.
       const bool taken = port == 0 || next.contains({entry.wanted, 0});
       next.try_emplace({entry.wanted, taken ? ++position : 0}, std::move(entry));
     }
@@ -72,9 +74,9 @@ void ListenerSet::Open(Entry& entry) {
   const auto fail = [&](const absl::Status& status) {
     entry.failure = base::FromAbsl(status.message());
     for (Worker* worker : workers_) worker->Do([worker, &entry] { worker->Unlisten(entry.bound); });
-    log_.Error("listener_failed", {{"virtual_server", entry.virtual_server},
-                                   {"address", entry.wanted.ToString()},
-                                   {"reason", entry.failure}});
+    log_.Error(
+        "listener_failed",
+        {{"virtual_server", entry.virtual_server}, {"address", entry.wanted.ToString()}, {"reason", entry.failure}});
   };
   entry.bound = entry.wanted;
   if (const absl::Status free = net::ProbeExclusive(entry.wanted); !free.ok()) return fail(free);

@@ -1,8 +1,9 @@
 // The listening sockets of an edge: what the configuration asks for, on every worker, and what became of each.
 //
-// A listener's port is the resource's plus --port-offset. Before a port is shared among our workers it is bound once exclusively:
-// a port that another process holds is never shared. A listener that fails stays `failed` with its reason and is tried again
-// every 5 s; nothing else suffers. An address and port that only changes its virtual server or TLS mode stays open.
+// A listener's port is the resource's plus --port-offset. Before a port is shared among our workers it is bound once
+// exclusively: a port that another process holds is never shared. A listener that fails stays `failed` with its reason
+// and is tried again every 5 s; nothing else suffers. An address and port that only changes its virtual server or TLS
+// mode stays open.
 //
 // Thread rule: the control thread.
 #pragma once
@@ -39,11 +40,11 @@ class ListenerSet {
 
  private:
   struct Entry {
-    std::string virtual_server;     // name
-    policy::Listener listener;      // as configured
-    base::Endpoint wanted;          // with the offset
-    base::Endpoint bound;           // while open
-    bool wanted_open = true;        // false: its virtual server is stopped
+    std::string virtual_server;  // name
+    policy::Listener listener;   // as configured
+    base::Endpoint wanted;       // with the offset
+    base::Endpoint bound;        // while open
+    bool wanted_open = true;     // false: its virtual server is stopped
     bool open = false;
     std::string failure;
     Worker::Binding binding() const { return {virtual_server, listener.tls_mode}; }

@@ -1,5 +1,5 @@
-// gatepost-edge: builds everything, passes it down, runs until a signal. Exit codes: 0 drained, 1 failure, 2 bad usage or
-// configuration.
+// gatepost-edge: builds everything, passes it down, runs until a signal. Exit codes: 0 drained, 1 failure, 2 bad usage
+// or configuration.
 #include <google/protobuf/text_format.h>
 #include <unistd.h>
 
@@ -59,8 +59,9 @@ int Refuse(std::string_view why, int code = kBadUsage) {
 std::string_view Text(const absl::Status& status) { return base::FromAbsl(status.message()); }
 
 std::optional<int> ParseFlags(int argc, char** argv, Options* options) {
-  rpc::Flags flags(kProgram, "GATEPOST_EDGE_",
-                   "Accepts SMTP from clients, enforces the policy of the config service, and hands messages to the next hop.");
+  rpc::Flags flags(
+      kProgram, "GATEPOST_EDGE_",
+      "Accepts SMTP from clients, enforces the policy of the config service, and hands messages to the next hop.");
   flags.Add("config-address", &options->config_address, "HOST:PORT of the config service", "Services");
   flags.Add("config-server-name", &options->config_server_name,
             "name in the config service's certificate, if it is not HOST", "Services");
@@ -72,7 +73,8 @@ std::optional<int> ParseFlags(int argc, char** argv, Options* options) {
   flags.Add("key", &options->key, "the key of --cert, PEM", "Identity");
   flags.Add("ca", &options->ca, "CA certificates of the services, PEM", "Identity");
   flags.Add("node-id", &options->node_id, "this edge's own name, unique among all edges", "Identity");
-  flags.Add("threads", &options->threads, "worker threads; 0: as many as there are processors")->check(CLI::Range(0, 256));
+  flags.Add("threads", &options->threads, "worker threads; 0: as many as there are processors")
+      ->check(CLI::Range(0, 256));
   flags.Add("port-offset", &options->port_offset, "added to the port of every listener")->check(CLI::Range(0, 65535));
   flags.Add("health-listen", &options->health_listen, "HOST:PORT of the gRPC health service in clear; empty: none");
   flags.Add("metrics-listen", &options->metrics_listen, "HOST:PORT of /metrics; empty: none");
@@ -80,7 +82,8 @@ std::optional<int> ParseFlags(int argc, char** argv, Options* options) {
   flags.Add("snapshot-key-file", &options->snapshot_key_file, "the 32 octets that seal --snapshot-file");
   flags.Add("drain-delay", &options->drain_delay, "seconds after SIGTERM in which connections are still accepted")
       ->check(CLI::Range(0, 3600));
-  flags.Add("auth-streams", &options->auth_streams, "streams of each worker to the auth service")->check(CLI::Range(1, 64));
+  flags.Add("auth-streams", &options->auth_streams, "streams of each worker to the auth service")
+      ->check(CLI::Range(1, 64));
   flags.Add("static-config", &options->static_config,
             "a fixed configuration instead of the config service: gatepost.config.v1.Unit in protobuf's text format");
   return flags.Parse(argc, argv);
@@ -196,8 +199,8 @@ int Run(const Options& options) {
           .on_revoked = [worker](const std::string& user, base::WallTime since) { worker->Revoke(user, since); },
           .on_stray_answer = [&edge_metrics] { edge_metrics.auth_stray_answers.Increment(); },
           .on_stream = [&edge_metrics](int change) { edge_metrics.auth_streams.Add(change); }};
-      parts.auth = std::make_unique<AuthClient>(worker->context().get_executor(), auth_channel, gate, clock, random, auth,
-                                                std::move(callbacks));
+      parts.auth = std::make_unique<AuthClient>(worker->context().get_executor(), auth_channel, gate, clock, random,
+                                                auth, std::move(callbacks));
     }
     worker->Use(parts.auth.get(), parts.transport.get(), parts.transport.get());
     worker->Run();
@@ -250,7 +253,8 @@ int Run(const Options& options) {
     ConfigWatch::Options watch_options = ConfigWatch::Defaults();
     watch_options.node_id = options.node_id;
     watch_options.version = metrics::BuildVersion();
-    watch = std::make_unique<ConfigWatch>(control.get_executor(), config_channel, gate, random, configurator, watch_options);
+    watch = std::make_unique<ConfigWatch>(control.get_executor(), config_channel, gate, random, configurator,
+                                          watch_options);
     watch->Start();
   }
 
@@ -324,6 +328,7 @@ int Run(const Options& options) {
 int main(int argc, char** argv) {
   gatepost::edge::Options options;
   if (const std::optional<int> code = gatepost::edge::ParseFlags(argc, argv, &options)) return *code;
-  if (const std::optional<std::string> wrong = gatepost::edge::Complete(&options)) return gatepost::edge::Refuse(*wrong);
+  if (const std::optional<std::string> wrong = gatepost::edge::Complete(&options))
+    return gatepost::edge::Refuse(*wrong);
   return gatepost::edge::Run(options);
 }

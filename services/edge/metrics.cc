@@ -100,37 +100,39 @@ ServerMetrics::ServerMetrics(metrics::Registry& registry, const std::string& id)
     sessions_[end] = registry.AddCounter("gatepost_edge_sessions_total", "Sessions that ended, by how",
                                          {{"virtual_server", id}, {"end", name}});
   }
-  session_seconds_ = registry.AddHistogram("gatepost_edge_session_seconds", "Length of a session", seconds,
-                                           {{"virtual_server", id}});
+  session_seconds_ =
+      registry.AddHistogram("gatepost_edge_session_seconds", "Length of a session", seconds, {{"virtual_server", id}});
   for (size_t verb = 0; verb < kVerbs; ++verb) {
     const std::string name = text(smtp::VerbName(static_cast<smtp::Verb>(verb)));
     for (size_t reply = 0; reply < kClasses; ++reply) {
-      commands_[verb][reply] = registry.AddCounter(
-          "gatepost_edge_commands_total", "Commands, by verb and class of the reply",
-          {{"virtual_server", id}, {"verb", name}, {"reply", text(kClassNames[reply])}});
+      commands_[verb][reply] =
+          registry.AddCounter("gatepost_edge_commands_total", "Commands, by verb and class of the reply",
+                              {{"virtual_server", id}, {"verb", name}, {"reply", text(kClassNames[reply])}});
     }
   }
   for (size_t reason = 0; reason < verdicts_.size(); ++reason) {
-    verdicts_[reason] =
-        registry.AddCounter("gatepost_edge_verdicts_total", "Policy's verdicts, by reason",
-                            {{"virtual_server", id}, {"reason", text(policy::ReasonName(static_cast<policy::Reason>(reason)))}});
+    verdicts_[reason] = registry.AddCounter(
+        "gatepost_edge_verdicts_total", "Policy's verdicts, by reason",
+        {{"virtual_server", id}, {"reason", text(policy::ReasonName(static_cast<policy::Reason>(reason)))}});
   }
   for (size_t mechanism = 0; mechanism < kMechanismLabels.size(); ++mechanism) {
     for (size_t outcome = 0; outcome < kOutcomes; ++outcome) {
-      auths_[mechanism][outcome] = registry.AddCounter("gatepost_edge_auth_total", "AUTH, by mechanism and outcome",
-                                                       {{"virtual_server", id},
-                                                        {"mechanism", text(kMechanismLabels[mechanism])},
-                                                        {"outcome", text(OutcomeName(static_cast<smtp::AuthOutcome>(outcome)))}});
+      auths_[mechanism][outcome] =
+          registry.AddCounter("gatepost_edge_auth_total", "AUTH, by mechanism and outcome",
+                              {{"virtual_server", id},
+                               {"mechanism", text(kMechanismLabels[mechanism])},
+                               {"outcome", text(OutcomeName(static_cast<smtp::AuthOutcome>(outcome)))}});
     }
   }
   auth_seconds_ = registry.AddHistogram("gatepost_edge_auth_seconds", "From an AUTH to the auth service's first answer",
                                         seconds, {{"virtual_server", id}});
   for (size_t version = 0; version < tls_.size(); ++version) {
     for (size_t resumed = 0; resumed < 2; ++resumed) {
-      tls_[version][resumed] = registry.AddCounter("gatepost_edge_tls_handshakes_total", "TLS handshakes, by version and result",
-                                                   {{"virtual_server", id},
-                                                    {"version", version == 0 ? "TLS1.2" : "TLS1.3"},
-                                                    {"result", resumed == 0 ? "full" : "resumed"}});
+      tls_[version][resumed] =
+          registry.AddCounter("gatepost_edge_tls_handshakes_total", "TLS handshakes, by version and result",
+                              {{"virtual_server", id},
+                               {"version", version == 0 ? "TLS1.2" : "TLS1.3"},
+                               {"result", resumed == 0 ? "full" : "resumed"}});
     }
   }
   tls_failed_ = registry.AddCounter("gatepost_edge_tls_handshakes_total", "TLS handshakes, by version and result",
@@ -145,23 +147,25 @@ ServerMetrics::ServerMetrics(metrics::Registry& registry, const std::string& id)
   messages_given_up_ = message("given_up");
   in_doubt_ = registry.AddCounter("gatepost_edge_in_doubt_total",
                                   "Messages of which the next hop was lost after the dot", {{"virtual_server", id}});
-  message_octets_ = registry.AddCounter("gatepost_edge_message_bytes_total", "Octets of accepted messages",
-                                        {{"virtual_server", id}});
+  message_octets_ =
+      registry.AddCounter("gatepost_edge_message_bytes_total", "Octets of accepted messages", {{"virtual_server", id}});
   recipients_ = registry.AddCounter("gatepost_edge_recipients_total", "Recipients of accepted messages",
                                     {{"virtual_server", id}});
   for (size_t kind = 0; kind < kUpstreamKinds; ++kind) {
-    upstream_connects_[kind] =
-        registry.AddCounter("gatepost_edge_upstream_connects_total", "Attempts to open a connection to a next hop, by outcome",
-                            {{"virtual_server", id}, {"outcome", text(KindName(static_cast<smtp::UpstreamOutcome::Kind>(kind)))}});
+    upstream_connects_[kind] = registry.AddCounter(
+        "gatepost_edge_upstream_connects_total", "Attempts to open a connection to a next hop, by outcome",
+        {{"virtual_server", id}, {"outcome", text(KindName(static_cast<smtp::UpstreamOutcome::Kind>(kind)))}});
   }
-  upstream_connect_seconds_ = registry.AddHistogram("gatepost_edge_upstream_connect_seconds",
-                                                    "Until a next hop is ready for MAIL", seconds, {{"virtual_server", id}});
+  upstream_connect_seconds_ =
+      registry.AddHistogram("gatepost_edge_upstream_connect_seconds", "Until a next hop is ready for MAIL", seconds,
+                            {{"virtual_server", id}});
   upstream_open_ = registry.AddGauge("gatepost_edge_upstream_open_connections", "Connections to next hops now",
                                      {{"virtual_server", id}});
-  upstream_misconfigured_ = registry.AddCounter("gatepost_edge_upstream_misconfigured_total",
-                                                "Replies of next hops that blame us (530, 504, ...)", {{"virtual_server", id}});
-  end_of_data_seconds_ = registry.AddHistogram("gatepost_edge_end_of_data_seconds",
-                                               "From our dot to the next hop's answer", seconds, {{"virtual_server", id}});
+  upstream_misconfigured_ =
+      registry.AddCounter("gatepost_edge_upstream_misconfigured_total",
+                          "Replies of next hops that blame us (530, 504, ...)", {{"virtual_server", id}});
+  end_of_data_seconds_ = registry.AddHistogram(
+      "gatepost_edge_end_of_data_seconds", "From our dot to the next hop's answer", seconds, {{"virtual_server", id}});
 }
 
 void ServerMetrics::SessionClosed(std::optional<smtp::SessionEnd> end, base::Duration took) const {
@@ -217,14 +221,16 @@ EdgeMetrics::EdgeMetrics(metrics::Registry& registry)
                                          {{"result", "refused"}})),
       config_ignored(registry.AddCounter("gatepost_edge_config_units_total", "Units of configuration, by result",
                                          {{"result", "ignored"}})),
-      snapshot_failures(registry.AddCounter("gatepost_edge_snapshot_failures_total", "The snapshot could not be written")),
+      snapshot_failures(
+          registry.AddCounter("gatepost_edge_snapshot_failures_total", "The snapshot could not be written")),
       listeners_open(registry.AddGauge("gatepost_edge_listeners", "Listeners, by state", {{"state", "open"}})),
       listeners_failed(registry.AddGauge("gatepost_edge_listeners", "Listeners, by state", {{"state", "failed"}})),
       auth_streams(registry.AddGauge("gatepost_edge_auth_streams", "Open streams to the auth service")),
       auth_stray_answers(registry.AddCounter("gatepost_edge_auth_stray_answers_total",
                                              "Answers of the auth service to nothing that was asked")),
       client_connections(registry.AddGauge("gatepost_edge_client_connections", "Connections of clients now")),
-      upstream_connections(registry.AddGauge("gatepost_edge_upstream_connections", "Connections to next hops now, and waited for")),
+      upstream_connections(
+          registry.AddGauge("gatepost_edge_upstream_connections", "Connections to next hops now, and waited for")),
       log_dropped(registry.AddGauge("gatepost_edge_log_dropped_lines", "Log lines that a slow output has cost")) {}
 
 }  // namespace gatepost::edge

@@ -1,5 +1,5 @@
-// Every metric of the edge: its name, its help, its labels, once. Labels are closed sets and at most a virtual server's id; never
-// an address, a user or a text. Handles are resolved when a virtual server is first served.
+// Every metric of the edge: its name, its help, its labels, once. Labels are closed sets and at most a virtual server's
+// id; never an address, a user or a text. Handles are resolved when a virtual server is first served.
 //
 // Thread rule: everything is thread-safe and takes no lock in a session.
 #pragma once
@@ -24,7 +24,8 @@ std::string_view OutcomeName(smtp::AuthOutcome outcome);
 std::string_view KindName(smtp::UpstreamOutcome::Kind kind);
 // A mechanism of ours, or "other": clients invent names.
 inline constexpr std::array<std::string_view, 10> kMechanismLabels = {
-    "SCRAM-SHA-256-PLUS", "SCRAM-SHA-256", "GSSAPI", "NTLM", "EXTERNAL", "OAUTHBEARER", "XOAUTH2", "PLAIN", "LOGIN", "other"};
+    "SCRAM-SHA-256-PLUS", "SCRAM-SHA-256", "GSSAPI", "NTLM",  "EXTERNAL",
+    "OAUTHBEARER",        "XOAUTH2",       "PLAIN",  "LOGIN", "other"};
 std::string_view MechanismLabel(std::string_view mechanism);
 
 // What one virtual server counts.
@@ -49,7 +50,7 @@ class ServerMetrics {
 
  private:
   static constexpr size_t kVerbs = static_cast<size_t>(smtp::Verb::kOther) + 1;
-  static constexpr size_t kClasses = 5;  // none, 2yz, 3yz, 4yz, 5yz
+  static constexpr size_t kClasses = 5;                                                   // none, 2yz, 3yz, 4yz, 5yz
   static constexpr size_t kEnds = static_cast<size_t>(smtp::SessionEnd::kTlsFailed) + 2;  // and aborted
   static constexpr size_t kOutcomes = static_cast<size_t>(smtp::AuthOutcome::kMalformed) + 1;
   static constexpr size_t kUpstreamKinds = static_cast<size_t>(smtp::UpstreamOutcome::Kind::kCannotCarry) + 1;
@@ -84,15 +85,15 @@ class ServerMetrics {
 struct EdgeMetrics {
   explicit EdgeMetrics(metrics::Registry& registry);
 
-  metrics::Gauge ready;                  // 1: a snapshot is applied and the edge does not drain
-  metrics::Gauge config_connected;       // 1: a watch is open
+  metrics::Gauge ready;             // 1: a snapshot is applied and the edge does not drain
+  metrics::Gauge config_connected;  // 1: a watch is open
   metrics::Gauge config_revision;
-  metrics::Gauge config_age;             // seconds since the service confirmed what we hold
-  metrics::Gauge config_stale;           // 1: that is more than 5 min
+  metrics::Gauge config_age;    // seconds since the service confirmed what we hold
+  metrics::Gauge config_stale;  // 1: that is more than 5 min
   metrics::Counter config_applied;
-  metrics::Counter config_refused;       // NACK
-  metrics::Counter config_ignored;       // a revision that we had left behind
-  metrics::Counter snapshot_failures;    // it could not be written
+  metrics::Counter config_refused;     // NACK
+  metrics::Counter config_ignored;     // a revision that we had left behind
+  metrics::Counter snapshot_failures;  // it could not be written
   metrics::Gauge listeners_open;
   metrics::Gauge listeners_failed;
   metrics::Gauge auth_streams;

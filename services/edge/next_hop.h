@@ -1,8 +1,9 @@
-// The next hops of a virtual server as the edge uses them: how to reach each, how TLS is done with it, and what it can do.
+// The next hops of a virtual server as the edge uses them: how to reach each, how TLS is done with it, and what it can
+// do.
 //
-// What a next hop can do is learnt by the probe and by every session, and kept by name and port, so that it survives a change
-// of the virtual server's configuration. What EHLO may promise is the intersection over all of them.
-// Thread rule: thread-safe.
+// What a next hop can do is learnt by the probe and by every session, and kept by name and port, so that it survives a
+// change of the virtual server's configuration. What EHLO may promise is the intersection over all of them. Thread
+// rule: thread-safe.
 #pragma once
 
 #include <map>

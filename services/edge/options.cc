@@ -22,7 +22,8 @@ std::optional<std::string> Complete(Options* options) {
     return "--config-address names the config service (or --static-config a fixed configuration): give one of them";
   }
   if (!options->config_address.empty() || !options->auth_address.empty()) {
-    if (options->cert.empty()) return "--cert: the edge's certificate is needed to speak with the config and auth services";
+    if (options->cert.empty())
+      return "--cert: the edge's certificate is needed to speak with the config and auth services";
     if (options->key.empty()) return "--key: the key of --cert is needed";
     if (options->ca.empty()) return "--ca: the CA of the config and auth services is needed";
   }

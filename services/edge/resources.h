@@ -29,15 +29,15 @@ struct Resources {
 
 // What is to be done with a complete chain of units.
 enum class Standing {
-  kApply,    // It is newer, or a reset.
-  kIgnore,   // A revision of our epoch that we have left behind: acknowledged, never applied.
-  kRefuse,   // Another epoch without a reset.
+  kApply,   // It is newer, or a reset.
+  kIgnore,  // A revision of our epoch that we have left behind: acknowledged, never applied.
+  kRefuse,  // Another epoch without a reset.
 };
 
 Standing Judge(const Resources& held, const config::v1::Unit& unit);
 
-// The resources after the whole chain; `held` is left as it is. INVALID_ARGUMENT: pieces that do not belong together, or
-// resources without a name. Certificates, keys and ticket keys that no virtual server names any more are forgotten.
+// The resources after the whole chain; `held` is left as it is. INVALID_ARGUMENT: pieces that do not belong together,
+// or resources without a name. Certificates, keys and ticket keys that no virtual server names any more are forgotten.
 absl::StatusOr<Resources> Merge(const Resources& held, std::span<const config::v1::Unit> chain);
 
 // All of it as one unit with `reset`: the form in which a snapshot is kept.

@@ -1,10 +1,10 @@
 #include "services/edge/session_driver.h"
 
+#include <array>
 #include <asio/redirect_error.hpp>
 #include <asio/steady_timer.hpp>
 #include <asio/this_coro.hpp>
 #include <asio/use_awaitable.hpp>
-#include <array>
 #include <utility>
 #include <variant>
 
@@ -23,8 +23,7 @@ constexpr size_t kKeptOutput = 1024;
 
 }  // namespace
 
-SessionDriver::SessionDriver(Options options)
-    : options_(std::move(options)), session_(std::move(options_.session)) {}
+SessionDriver::SessionDriver(Options options) : options_(std::move(options)), session_(std::move(options_.session)) {}
 
 asio::awaitable<void> SessionDriver::Run() {
   smtp::Event event = options_.start;
@@ -50,7 +49,8 @@ std::optional<smtp::Event> SessionDriver::Judge(const smtp::Action& action) {
   const policy::CompiledVirtualServer& policy = options_.virtual_server->policy();
   if (const auto* ask = std::get_if<smtp::JudgeRecipient>(&action)) {
     const smtp::Mailbox& recipient = ask->recipient->mailbox;
-    return smtp::Judged{policy::JudgeRecipient(policy, *ask->client, ask->identity, {recipient.local, recipient.domain})};
+    return smtp::Judged{
+        policy::JudgeRecipient(policy, *ask->client, ask->identity, {recipient.local, recipient.domain})};
   }
   if (const auto* ask = std::get_if<smtp::JudgeMail>(&action)) {
     return smtp::Judged{policy::JudgeMail(policy, *ask->client, ask->identity)};

@@ -1,5 +1,5 @@
-// Drives one SMTP session: carries out what smtp::ServerSession asks for (read, write, TLS, verdicts, the auth service, the
-// next hop), one action at a time, and hands the answer back. It decides nothing itself.
+// Drives one SMTP session: carries out what smtp::ServerSession asks for (read, write, TLS, verdicts, the auth service,
+// the next hop), one action at a time, and hands the answer back. It decides nothing itself.
 //
 // A session holds its virtual server, compiled, from start to end, whatever is applied meanwhile.
 // Thread rule: one worker's thread. The driver lives in the frame of the coroutine that serves the connection.

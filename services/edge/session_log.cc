@@ -117,7 +117,8 @@ void SessionLog::OnLineIn(std::string_view line) {
 
 void SessionLog::OnReplyOut(const smtp::Reply& reply) {
   if (!virtual_server_->settings().protocol_log) return;
-  log_.Info("reply_out", {{"session", session_}, {"code", reply.code}, {"enhanced", reply.enhanced}, {"text", reply.text}});
+  log_.Info("reply_out",
+            {{"session", session_}, {"code", reply.code}, {"enhanced", reply.enhanced}, {"text", reply.text}});
 }
 
 void SessionLog::OnEnd(smtp::SessionEnd why) {
@@ -140,9 +141,8 @@ void SessionLog::OnOpen(int change) { virtual_server_->metrics().UpstreamOpen(ch
 void SessionLog::OnEndOfData(const smtp::UpstreamOutcome& outcome, base::Duration took) {
   virtual_server_->metrics().EndOfData(outcome, took);
   if (!outcome.in_doubt()) return;
-  log_.Warning("in_doubt", {{"session", session_},
-                            {"virtual_server", virtual_server_->settings().id},
-                            {"detail", outcome.detail}});
+  log_.Warning("in_doubt",
+               {{"session", session_}, {"virtual_server", virtual_server_->settings().id}, {"detail", outcome.detail}});
 }
 
 void SessionLog::OnMisconfigured(const smtp::UpstreamOutcome& outcome) {

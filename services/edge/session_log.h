@@ -1,6 +1,7 @@
-// Turns what a session tells about itself into metrics and log lines: one line when it ends, one for each message, each login
-// and each refusal with the rule that decided; with the virtual server's protocol log also one for each command and reply.
-// Envelope addresses are personal data: how much of them is logged is the virtual server's setting. Secrets never come here.
+// Turns what a session tells about itself into metrics and log lines: one line when it ends, one for each message, each
+// login and each refusal with the rule that decided; with the virtual server's protocol log also one for each command
+// and reply. Envelope addresses are personal data: how much of them is logged is the virtual server's setting. Secrets
+// never come here.
 //
 // Thread rule: the session's. Nothing blocks.
 #pragma once

@@ -1,9 +1,9 @@
-// The last good configuration on disk, sealed: what an edge starts with when the config service cannot be reached. It holds
-// private keys, so it exists only where there is a key to seal it with.
+// The last good configuration on disk, sealed: what an edge starts with when the config service cannot be reached. It
+// holds private keys, so it exists only where there is a key to seal it with.
 //
-// Load() is total: a file that is damaged, sealed with another key, of another node's, or no unit inside is DATA_LOSS, and the
-// edge then behaves as though there were none: not ready, no listeners. There is no permissive default.
-// Thread rule: one thread (the control thread); both calls block for the disk.
+// Load() is total: a file that is damaged, sealed with another key, of another node's, or no unit inside is DATA_LOSS,
+// and the edge then behaves as though there were none: not ready, no listeners. There is no permissive default. Thread
+// rule: one thread (the control thread); both calls block for the disk.
 #pragma once
 
 #include <string>

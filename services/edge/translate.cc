@@ -20,7 +20,9 @@ absl::Status Bad(std::string_view field, std::string_view why) {
 // A feature of the API that this version does not enforce.
 absl::Status Unenforced(std::string_view field) { return Bad(field, "not enforced by this version of the edge"); }
 
-absl::Status UnknownValue(std::string_view field) { return Bad(field, "a value that this version of the edge does not know"); }
+absl::Status UnknownValue(std::string_view field) {
+  return Bad(field, "a value that this version of the edge does not know");
+}
 
 void Set(const google::protobuf::Duration& from, bool present, base::Duration* to) {
   if (!present) return;
@@ -204,7 +206,8 @@ absl::Status ToDelivery(const v1::Delivery& from, policy::Delivery* to) {
     const v1::NextHop& hop = route.next_hops(i);
     const std::string field = base::StrCat("delivery.default_route.next_hops[", i, "]");
     if (hop.host().empty()) return Bad(base::StrCat(field, ".host"), "empty");
-    if (hop.port() > 65535 || (hop.has_port() && hop.port() == 0)) return Bad(base::StrCat(field, ".port"), "not a port");
+    if (hop.port() > 65535 || (hop.has_port() && hop.port() == 0))
+      return Bad(base::StrCat(field, ".port"), "not a port");
     to->next_hops.push_back({hop.host(), hop.has_port() ? static_cast<uint16_t>(hop.port()) : uint16_t{25}});
   }
   switch (route.tls().mode()) {
@@ -313,7 +316,8 @@ std::string_view IdOf(std::string_view name) {
 absl::StatusOr<policy::VirtualServer> Translate(const config::v1::VirtualServer& virtual_server) {
   absl::StatusOr<policy::VirtualServer> result = TranslateFields(virtual_server);
   if (!result.ok()) {
-    return absl::InvalidArgumentError(base::StrCat(virtual_server.name(), ": ", base::FromAbsl(result.status().message())));
+    return absl::InvalidArgumentError(
+        base::StrCat(virtual_server.name(), ": ", base::FromAbsl(result.status().message())));
   }
   return result;
 }

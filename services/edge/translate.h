@@ -1,8 +1,8 @@
 // From the API's VirtualServer to policy's: the one place of the edge where proto and domain meet.
 //
-// Fail closed: an absent field is its default; a value that this edge does not know (a later version's enum), and a feature that
-// it does not enforce, is an error, never ignored. The whole unit is then refused (NACK) and the edge goes on with what it has.
-// Pure.
+// Fail closed: an absent field is its default; a value that this edge does not know (a later version's enum), and a
+// feature that it does not enforce, is an error, never ignored. The whole unit is then refused (NACK) and the edge goes
+// on with what it has. Pure.
 #pragma once
 
 #include "absl/status/statusor.h"

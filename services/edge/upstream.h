@@ -1,9 +1,9 @@
 // One session's connection to a next hop: drives smtp::ClientSession over a stream, with the time-outs of the design.
 //
-// Opened by the first accepted recipient; the addresses are tried in order, all of a name's before the next name; kept for
-// the session's later transactions. One upstream connection belongs to one client session, so nothing of one client can
-// reach another's transaction. A reused connection that has died between transactions is replaced by a new one, once, before
-// MAIL has been answered; nothing is ever sent twice after a dot.
+// Opened by the first accepted recipient; the addresses are tried in order, all of a name's before the next name; kept
+// for the session's later transactions. One upstream connection belongs to one client session, so nothing of one client
+// can reach another's transaction. A reused connection that has died between transactions is replaced by a new one,
+// once, before MAIL has been answered; nothing is ever sent twice after a dot.
 //
 // Thread rule: the worker's thread; one operation at a time.
 #pragma once
@@ -113,7 +113,7 @@ class Upstream {
   std::unique_ptr<smtp::ClientSession> client_;
   const Route::Hop* hop_ = nullptr;  // of stream_; the route holds it
   bool reset_due_ = false;
-  base::MonotonicTime opening_{};   // the deadline of all of it up to the first RCPT's answer
+  base::MonotonicTime opening_{};  // the deadline of all of it up to the first RCPT's answer
   base::MonotonicTime end_read_{};
   std::span<const std::string_view> tail_;  // the body's last octets, which leave with the dot in one write
 };

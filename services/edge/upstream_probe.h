@@ -1,5 +1,5 @@
-// Asks every next hop what it can do (connect, EHLO, QUIT): at start, when one is new, and every 60 s. EHLO may promise only what
-// all next hops of a virtual server can keep; sessions teach the same when they connect.
+// Asks every next hop what it can do (connect, EHLO, QUIT): at start, when one is new, and every 60 s. EHLO may promise
+// only what all next hops of a virtual server can keep; sessions teach the same when they connect.
 //
 // Thread rule: the control thread.
 #pragma once

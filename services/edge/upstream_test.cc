@@ -1,5 +1,5 @@
-// The upstream's connection against next hops on loopback sockets that behave as the test says. Rows 13, 15, 16 of the failures; U3, U4
-// of the threats; the "Upstream" table of the limits.
+// The upstream's connection against next hops on loopback sockets that behave as the test says. Rows 13, 15, 16 of the
+// failures; U3, U4 of the threats; the "Upstream" table of the limits.
 #include "services/edge/upstream.h"
 
 #include <asio/co_spawn.hpp>
@@ -35,9 +35,7 @@ class UpstreamTest : public testing::Test {
     route_->client_name = "edge.example";
   }
 
-  void AddHop(uint16_t port) {
-    route_->hops.push_back({{"127.0.0.1", port}, nullptr, std::make_shared<HopState>()});
-  }
+  void AddHop(uint16_t port) { route_->hops.push_back({{"127.0.0.1", port}, nullptr, std::make_shared<HopState>()}); }
 
   std::unique_ptr<Upstream> Make() {
     Upstream::Options options{
@@ -168,17 +166,20 @@ TEST_F(UpstreamTest, AllOfTheOpeningHasOneDeadline) {
 // Row 15: 18 refusals.
 TEST_F(UpstreamTest, RefusalsAtEveryStep) {
   struct Case {
-    const char* step;   // at which the next hop says `reply`
+    const char* step;  // at which the next hop says `reply`
     const char* reply;
     const char* client;  // what our client is told
   };
   const Case cases[] = {
-      {"CONNECT", "450 4.3.2 later", "451 4.4.1"}, {"CONNECT", "554 5.7.1 go away", "451 4.3.5"}, {"CONNECT", "421 busy", "451 4.4.1"},
-      {"EHLO", "450 4.3.2 later", "451 4.4.1"},    {"EHLO", "550 5.7.1 no", "451 4.3.5"},         {"EHLO", "421 busy", "451 4.4.1"},
-      {"MAIL", "451 4.7.1 greylisted", "451 4.7.1"}, {"MAIL", "550 5.7.1 no", "550 5.7.1"},       {"MAIL", "421 4.3.2 bye", "451 4.3.2"},
-      {"RCPT", "450 4.2.1 busy", "450 4.2.1"},     {"RCPT", "550 5.1.1 unknown", "550 5.1.1"},    {"RCPT", "421 4.3.2 bye", "451 4.3.2"},
-      {"DATA", "451 4.3.0 no", "451 4.3.0"},       {"DATA", "554 5.7.1 no", "554 5.7.1"},         {"DATA", "421 4.3.2 bye", "451 4.3.2"},
-      {"DOT", "452 4.3.1 full", "452 4.3.1"},      {"DOT", "554 5.7.1 spam", "554 5.7.1"},        {"DOT", "421 4.3.2 bye", "451 4.3.2"},
+      {"CONNECT", "450 4.3.2 later", "451 4.4.1"},   {"CONNECT", "554 5.7.1 go away", "451 4.3.5"},
+      {"CONNECT", "421 busy", "451 4.4.1"},          {"EHLO", "450 4.3.2 later", "451 4.4.1"},
+      {"EHLO", "550 5.7.1 no", "451 4.3.5"},         {"EHLO", "421 busy", "451 4.4.1"},
+      {"MAIL", "451 4.7.1 greylisted", "451 4.7.1"}, {"MAIL", "550 5.7.1 no", "550 5.7.1"},
+      {"MAIL", "421 4.3.2 bye", "451 4.3.2"},        {"RCPT", "450 4.2.1 busy", "450 4.2.1"},
+      {"RCPT", "550 5.1.1 unknown", "550 5.1.1"},    {"RCPT", "421 4.3.2 bye", "451 4.3.2"},
+      {"DATA", "451 4.3.0 no", "451 4.3.0"},         {"DATA", "554 5.7.1 no", "554 5.7.1"},
+      {"DATA", "421 4.3.2 bye", "451 4.3.2"},        {"DOT", "452 4.3.1 full", "452 4.3.1"},
+      {"DOT", "554 5.7.1 spam", "554 5.7.1"},        {"DOT", "421 4.3.2 bye", "451 4.3.2"},
   };
   for (const Case& test : cases) {
     SCOPED_TRACE(base::StrCat(test.step, " ", test.reply));

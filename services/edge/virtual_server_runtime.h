@@ -1,6 +1,6 @@
-// One virtual server as this edge serves it: its compiled policy and what belongs to it here (certificates, the route to its
-// next hops, its connection counters). Immutable; made anew when the configuration changes, while sessions go on with the one
-// that they began with.
+// One virtual server as this edge serves it: its compiled policy and what belongs to it here (certificates, the route
+// to its next hops, its connection counters). Immutable; made anew when the configuration changes, while sessions go on
+// with the one that they began with.
 //
 // Thread rule: shared by all workers through shared_ptr<const>.
 #pragma once

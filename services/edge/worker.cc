@@ -52,8 +52,7 @@ void Worker::Adopt(std::shared_ptr<const Snapshot> snapshot) {
   snapshot_ = std::move(snapshot);
   for (SessionDriver* session : sessions_) {
     const auto found = snapshot_->virtual_servers.find(session->virtual_server().name());
-    if (found == snapshot_->virtual_servers.end() ||
-        found->second->settings().state != policy::ServerState::kStarted) {
+    if (found == snapshot_->virtual_servers.end() || found->second->settings().state != policy::ServerState::kStarted) {
       session->Interrupt(smtp::Interrupt::Reason::kClosing, false);
     }
   }

@@ -1,8 +1,8 @@
-// One worker: a thread with its io_context, its listening sockets, its sessions, its streams to the auth service. A connection
-// lives and dies on one worker.
+// One worker: a thread with its io_context, its listening sockets, its sessions, its streams to the auth service. A
+// connection lives and dies on one worker.
 //
-// Thread rule: the constructor, Run(), Join() and Do() belong to who owns the workers (the control thread); everything else is
-// called on the worker's thread, that is by Do().
+// Thread rule: the constructor, Run(), Join() and Do() belong to who owns the workers (the control thread); everything
+// else is called on the worker's thread, that is by Do().
 #pragma once
 
 #include <asio/executor_work_guard.hpp>

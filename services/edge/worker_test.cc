@@ -1,5 +1,5 @@
-// Whole sessions on a worker, over sockets: the driver's loop, its interrupts, its limits. Rows 2 and 17 of the failures; S7 of the
-// threats (the end of a connection is never the end of a message).
+// Whole sessions on a worker, over sockets: the driver's loop, its interrupts, its limits. Rows 2 and 17 of the
+// failures; S7 of the threats (the end of a connection is never the end of a message).
 #include "services/edge/worker.h"
 
 #include <arpa/inet.h>
@@ -62,7 +62,11 @@ class WorkerTest : public testing::Test {
   WorkerTest()
       : null_(::open("/dev/null", O_WRONLY | O_CLOEXEC)),
         log_(clock_, {.fd = null_}),
-        worker_({.log = log_, .clock = clock_, .random = random_, .client_budget = clients_, .upstream_budget = upstreams_}),
+        worker_({.log = log_,
+                 .clock = clock_,
+                 .random = random_,
+                 .client_budget = clients_,
+                 .upstream_budget = upstreams_}),
         transport_(*net::MakeResolver(worker_.context().get_executor(), clock_)) {
     worker_.Use(&auth_, &transport_, &transport_);
     worker_.Run();
@@ -79,7 +83,8 @@ class WorkerTest : public testing::Test {
       virtual_servers { name: "virtualServers/a" fqdn: "mx.example.com"
         local_domains { domain: "example.com" }
         authentication { anonymous: true basic { allow_clear_text_credentials: true } }
-        delivery { default_route { next_hops { host: "127.0.0.1" port: )", upstream, "} } }", more, "}");
+        delivery { default_route { next_hops { host: "127.0.0.1" port: )",
+                                          upstream, "} } }", more, "}");
     ASSERT_TRUE(google::protobuf::TextFormat::ParseFromString(text, &unit));
     const auto resources = Merge({}, std::span(&unit, 1));
     ASSERT_TRUE(resources.ok()) << resources.status();
@@ -165,7 +170,8 @@ TEST_F(WorkerTest, MessageGoesThrough) {
 
 // S7: the connection ends in the middle of a message, in every way that a socket has.
 TEST_F(WorkerTest, EndOfTheConnectionIsNeverTheEndOfTheMessage) {
-  for (const char* sent : {"Subject: s\r\n\r\nx", "Subject: s\r\n\r\nx\r\n", "Subject: s\r\n\r\nx\r\n.", "Subject: s\r\n\r\nx\r\n.\r"}) {
+  for (const char* sent :
+       {"Subject: s\r\n\r\nx", "Subject: s\r\n\r\nx\r\n", "Subject: s\r\n\r\nx\r\n.", "Subject: s\r\n\r\nx\r\n.\r"}) {
     for (const bool reset : {false, true}) {
       SCOPED_TRACE(base::StrCat(sent, reset ? " and a reset" : " and a FIN"));
       FakeUpstream upstream(Willing);
