@@ -265,6 +265,7 @@ class SaslServiceImpl::Stream final : public grpc::ServerBidiReactor<Authenticat
       Fail(entry, Outcome::kUnavailable, "revoked_meanwhile", judgement.user);
     } else {
       LogEnd(entry->second, Outcome::kSuccess, judgement.user, "");
+      Remove(entry, Outcome::kSuccess);
       AuthenticateResponse response;
       response.set_exchange_id(id);
       v1::Success& success = *response.mutable_success();
@@ -273,16 +274,16 @@ class SaslServiceImpl::Stream final : public grpc::ServerBidiReactor<Authenticat
       success.set_may_submit(judgement.may_submit);
       success.set_may_relay(judgement.may_relay);
       Send(std::move(response));
-      Remove(entry, Outcome::kSuccess);
     }
     EndWhenEmpty();
   }
 
   void Fail(Exchanges::iterator entry, Outcome outcome, std::string_view reason, std::string_view user = "")
       ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_) {
+    const uint64_t id = entry->first;
     LogEnd(entry->second, outcome, user, reason);
-    SendFailure(entry->first, outcome);
     Remove(entry, outcome);
+    SendFailure(id, outcome);
   }
 
   // Names that are not a user's are not logged: people type passwords there.

@@ -1,0 +1,224 @@
+// A whole auth service over real gRPC with mutual TLS, on a store in memory and a clock that tests move.
+#pragma once
+
+#include <grpcpp/grpcpp.h>
+#include <gtest/gtest.h>
+#include <sys/mman.h>
+#include <unistd.h>
+
+#include <atomic>
+#include <chrono>
+#include <map>
+#include <memory>
+#include <string>
+#include <utility>
+
+#include "gatepost/auth/v1/sasl_service.grpc.pb.h"
+#include "gatepost/auth/v1/user.grpc.pb.h"
+#include "services/auth/authenticator.h"
+#include "services/auth/credential_cache.h"
+#include "services/auth/revocations.h"
+#include "services/auth/sasl_service.h"
+#include "services/auth/user_catalogue.h"
+#include "services/auth/user_service.h"
+#include "services/auth/verifier.h"
+#include "services/base/fake_clock.h"
+#include "services/base/random.h"
+#include "services/rpc/channel.h"
+#include "services/rpc/server.h"
+#include "services/rpc/test_pki.h"
+#include "services/store/memory_store.h"
+
+namespace gatepost::auth {
+
+// A store that does not answer while a test says so.
+class FlakyStore final : public store::RecordStore {
+ public:
+  explicit FlakyStore(store::RecordStore& store) : store_(store) {}
+  std::atomic<bool> down{false};
+
+  const std::string& epoch() const override { return store_.epoch(); }
+  absl::StatusOr<std::unique_ptr<store::View>> Read() override {
+    if (down) return absl::UnavailableError("the store is down");
+    return store_.Read();
+  }
+  absl::StatusOr<store::Committed> Commit(const store::Transaction& transaction) override {
+    if (down) return absl::UnavailableError("the store is down");
+    return store_.Commit(transaction);
+  }
+  void SetListener(Listener listener) override { store_.SetListener(std::move(listener)); }
+
+ private:
+  store::RecordStore& store_;
+};
+
+class TestWorld {
+ public:
+  static constexpr int kSlots = 2;
+
+  explicit TestWorld(int64_t most_users = kMostUsers) : catalogue_(store, verifier, clock, most_users) {
+    EXPECT_TRUE(revocations.Start().ok());
+    rpc::ServerOptions options;
+    options.listen = "127.0.0.1:0";
+    options.identity = pki_.Issue("auth/a");
+    auto server = rpc::StartServer(options, {&users_, &sasl}, &port_);
+    EXPECT_TRUE(server.ok()) << server.status();
+    server_ = *std::move(server);
+  }
+  ~TestWorld() {
+    server_->Shutdown(std::chrono::system_clock::now());
+    server_->Wait();
+    verifier.Stop();
+  }
+
+  // `who`: "admin/a".
+  std::shared_ptr<grpc::Channel> Channel(const std::string& who) {
+    std::shared_ptr<grpc::Channel>& channel = channels_[who];
+    if (channel == nullptr) {
+      channel = *rpc::MakeChannel(
+          {.address = "127.0.0.1:" + std::to_string(port_), .identity = pki_.Issue(who), .server_role = rpc::Role::kAuth});
+    }
+    return channel;
+  }
+  std::unique_ptr<v1::UserService::Stub> Users(const std::string& who = "admin/a") { return v1::UserService::NewStub(Channel(who)); }
+
+  v1::User AddUser(const std::string& id, const std::string& login, const std::string& password) {
+    v1::CreateUserRequest request;
+    request.set_user_id(id);
+    request.mutable_user()->set_login(login);
+    request.mutable_user()->set_password(password);
+    v1::User user;
+    grpc::ClientContext context;
+    const grpc::Status status = Users()->CreateUser(&context, request, &user);
+    EXPECT_TRUE(status.ok()) << status.error_message();
+    return user;
+  }
+  void Disable(const std::string& id) {
+    v1::DisableUserRequest request;
+    request.set_name("users/" + id);
+    v1::User user;
+    grpc::ClientContext context;
+    EXPECT_TRUE(Users()->DisableUser(&context, request, &user).ok());
+  }
+  void SetPassword(const std::string& id, const std::string& password) {
+    v1::SetUserPasswordRequest request;
+    request.set_name("users/" + id);
+    request.set_password(password);
+    v1::User user;
+    grpc::ClientContext context;
+    EXPECT_TRUE(Users()->SetUserPassword(&context, request, &user).ok());
+  }
+
+  // All that the log has written so far; ends the log.
+  std::string TakeLog() {
+    log_.reset();
+    std::string text(static_cast<size_t>(lseek(log_fd_, 0, SEEK_END)), '\0');
+    EXPECT_EQ(pread(log_fd_, text.data(), text.size(), 0), static_cast<ssize_t>(text.size()));
+    return text;
+  }
+
+  base::FakeClock clock;
+  base::SystemRandom random;
+  metrics::Registry registry;
+  const Metrics metrics{registry};
+  store::MemoryStore memory{clock, random};
+  FlakyStore store{memory};
+  Verifier verifier{kSlots, clock, random, metrics};
+  CredentialCache cache{clock, random};
+
+ private:
+  rpc::TestPki pki_;
+  const int log_fd_ = memfd_create("log", MFD_CLOEXEC);
+  base::SystemClock wall_;
+  std::unique_ptr<base::Log> log_ = std::make_unique<base::Log>(wall_, base::Log::Options{.fd = log_fd_});
+  UserCatalogue catalogue_;
+  Authenticator authenticator_{store, verifier, cache, *log_, metrics};
+
+ public:
+  Revocations revocations{store, clock, *log_, metrics};
+
+ private:
+  rpc::Authorizer authorizer_{"test", nullptr};
+  rpc::Calls calls_{authorizer_, *log_, registry};
+  UserServiceImpl users_{calls_, catalogue_};
+
+ public:
+  SaslServiceImpl sasl{calls_, authorizer_, authenticator_, revocations, clock, *log_, metrics};
+
+ private:
+  int port_ = 0;
+  std::unique_ptr<grpc::Server> server_;
+  std::map<std::string, std::shared_ptr<grpc::Channel>> channels_;
+};
+
+// An edge's end of one Authenticate.
+class EdgeStream {
+ public:
+  explicit EdgeStream(TestWorld& world, const std::string& who = "edge/e") : stub_(v1::SaslService::NewStub(world.Channel(who))) {
+    context_.set_deadline(std::chrono::system_clock::now() + std::chrono::seconds(60));
+    stream_ = stub_->Authenticate(&context_);
+  }
+  ~EdgeStream() {
+    context_.TryCancel();
+    if (!finished_) stream_->Finish();
+  }
+
+  void Start(uint64_t id, const std::string& mechanism, std::optional<std::string> initial, const std::string& default_domain = "") {
+    v1::AuthenticateRequest request;
+    request.set_exchange_id(id);
+    v1::Start& start = *request.mutable_start();
+    start.set_virtual_server("virtualServers/submission");
+    start.set_mechanism(mechanism);
+    start.set_default_domain(default_domain);
+    if (initial) start.set_initial_response(*initial);
+    stream_->Write(request);
+  }
+  void Respond(uint64_t id, const std::string& data) {
+    v1::AuthenticateRequest request;
+    request.set_exchange_id(id);
+    request.mutable_response()->set_data(data);
+    stream_->Write(request);
+  }
+  void Cancel(uint64_t id) {
+    v1::AuthenticateRequest request;
+    request.set_exchange_id(id);
+    request.mutable_cancel();
+    stream_->Write(request);
+  }
+  void Write(const v1::AuthenticateRequest& request) { stream_->Write(request); }
+
+  // The next message; without one the stream has ended.
+  std::optional<v1::AuthenticateResponse> Read() {
+    v1::AuthenticateResponse response;
+    if (!stream_->Read(&response)) return std::nullopt;
+    return response;
+  }
+  // The next that is an answer.
+  v1::AuthenticateResponse Answer() {
+    while (std::optional<v1::AuthenticateResponse> response = Read()) {
+      if (response->exchange_id() != 0) return *response;
+    }
+    ADD_FAILURE() << "the stream ended: " << Finish().error_message();
+    return {};
+  }
+  v1::AuthenticateResponse Plain(uint64_t id, const std::string& login, const std::string& password) {
+    Start(id, "PLAIN", PlainMessage("", login, password));
+    return Answer();
+  }
+  static std::string PlainMessage(const std::string& authzid, const std::string& login, const std::string& password) {
+    return authzid + '\0' + login + '\0' + password;
+  }
+  void HalfClose() { stream_->WritesDone(); }
+  grpc::Status Finish() {
+    finished_ = true;
+    return stream_->Finish();
+  }
+
+ private:
+  std::unique_ptr<v1::SaslService::Stub> stub_;
+  grpc::ClientContext context_;
+  std::unique_ptr<grpc::ClientReaderWriter<v1::AuthenticateRequest, v1::AuthenticateResponse>> stream_;
+  bool finished_ = false;
+};
+
+}  // namespace gatepost::auth
