@@ -31,7 +31,8 @@ struct Authenticator::Account {
 
 absl::StatusOr<Authenticator::Account> Authenticator::Find(const std::string& login_key) const {
   GATEPOST_ASSIGN_OR_RETURN(const std::unique_ptr<store::View> view, store_.Read());
-  const auto get = [&](std::string_view collection, std::string_view id) -> absl::StatusOr<std::optional<store::Record>> {
+  const auto get = [&](std::string_view collection,
+                       std::string_view id) -> absl::StatusOr<std::optional<store::Record>> {
     absl::StatusOr<store::Record> record = view->Get(base::StrCat(collection, id));
     if (absl::IsNotFound(record.status())) return std::optional<store::Record>();
     GATEPOST_RETURN_IF_ERROR(record.status());
@@ -60,8 +61,8 @@ absl::StatusOr<Authenticator::Account> Authenticator::Find(const std::string& lo
   return account;
 }
 
-void Authenticator::Judge(sasl::PasswordClaim claim, std::string_view default_domain, std::shared_ptr<const std::atomic<bool>> cancelled,
-                          Done done) {
+void Authenticator::Judge(sasl::PasswordClaim claim, std::string_view default_domain,
+                          std::shared_ptr<const std::atomic<bool>> cancelled, Done done) {
   const std::optional<std::string> login = PrepareLogin(WithDomain(claim.login, default_domain));
   std::optional<std::string> password = PreparePassword(claim.password);
   Wipe(&claim.password);
@@ -100,19 +101,20 @@ void Authenticator::Judge(sasl::PasswordClaim claim, std::string_view default_do
     judgement.reason = "";
     return done(std::move(judgement));
   }
-  verifier_.Verify(std::move(account->verifier), *std::move(password), std::move(cancelled),
-                   [this, key, judgement = std::move(judgement), done = std::move(done)](absl::StatusOr<bool> verified) mutable {
-                     if (!verified.ok()) {
-                       judgement.reason = absl::IsUnavailable(verified.status()) ? "no_slot" : "verifier";
-                     } else if (*verified) {
-                       cache_.Add(key);
-                       judgement.outcome = Outcome::kSuccess;
-                       judgement.reason = "";
-                     } else {
-                       judgement.outcome = Outcome::kCredentials;
-                     }
-                     done(std::move(judgement));
-                   });
+  verifier_.Verify(
+      std::move(account->verifier), *std::move(password), std::move(cancelled),
+      [this, key, judgement = std::move(judgement), done = std::move(done)](absl::StatusOr<bool> verified) mutable {
+        if (!verified.ok()) {
+          judgement.reason = absl::IsUnavailable(verified.status()) ? "no_slot" : "verifier";
+        } else if (*verified) {
+          cache_.Add(key);
+          judgement.outcome = Outcome::kSuccess;
+          judgement.reason = "";
+        } else {
+          judgement.outcome = Outcome::kCredentials;
+        }
+        done(std::move(judgement));
+      });
 }
 
 }  // namespace gatepost::auth

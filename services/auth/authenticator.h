@@ -1,5 +1,5 @@
-// From what a client claims to who it is. An unknown user, a disabled one, one without a password and a wrong password take the
-// same work and get the same answer; why is for our own log. Thread-safe.
+// From what a client claims to who it is. An unknown user, a disabled one, one without a password and a wrong password
+// take the same work and get the same answer; why is for our own log. Thread-safe.
 #pragma once
 
 #include <atomic>
@@ -33,12 +33,14 @@ class Authenticator {
   using Done = std::function<void(Judgement)>;
 
   // The references outlive the authenticator, and the verifier's threads.
-  Authenticator(store::RecordStore& store, Verifier& verifier, CredentialCache& cache, base::Log& log, const Metrics& metrics)
+  Authenticator(store::RecordStore& store, Verifier& verifier, CredentialCache& cache, base::Log& log,
+                const Metrics& metrics)
       : store_(store), verifier_(verifier), cache_(cache), log_(log), metrics_(metrics) {}
 
-  // `done` is called once, on this thread or a verifier's, unless *cancelled became true first. `default_domain`: appended to
-  // a login without an @, if not empty.
-  void Judge(sasl::PasswordClaim claim, std::string_view default_domain, std::shared_ptr<const std::atomic<bool>> cancelled, Done done);
+  // `done` is called once, on this thread or a verifier's, unless *cancelled became true first. `default_domain`:
+  // appended to a login without an @, if not empty.
+  void Judge(sasl::PasswordClaim claim, std::string_view default_domain,
+             std::shared_ptr<const std::atomic<bool>> cancelled, Done done);
 
  private:
   struct Account;

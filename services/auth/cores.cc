@@ -14,12 +14,14 @@ int QuotaCores() {
   if (std::ifstream file("/sys/fs/cgroup/cpu.max"); file) {  // "max 100000", "150000 100000"
     std::string quota;
     double period = 0;
-    if (file >> quota >> period && quota != "max" && period > 0) return static_cast<int>(std::max(1.0, std::stod(quota) / period));
+    if (file >> quota >> period && quota != "max" && period > 0)
+      return static_cast<int>(std::max(1.0, std::stod(quota) / period));
     return 0;
   }
   std::ifstream quota_file("/sys/fs/cgroup/cpu/cpu.cfs_quota_us"), period_file("/sys/fs/cgroup/cpu/cpu.cfs_period_us");
   double quota = 0, period = 0;
-  if (quota_file >> quota && period_file >> period && quota > 0 && period > 0) return static_cast<int>(std::max(1.0, quota / period));
+  if (quota_file >> quota && period_file >> period && quota > 0 && period > 0)
+    return static_cast<int>(std::max(1.0, quota / period));
   return 0;
 }
 

@@ -8,7 +8,9 @@
 
 namespace gatepost::auth {
 
-CredentialCache::CredentialCache(const base::Clock& clock, base::Random& random) : clock_(clock) { random.Fill(secret_); }
+CredentialCache::CredentialCache(const base::Clock& clock, base::Random& random) : clock_(clock) {
+  random.Fill(secret_);
+}
 
 size_t CredentialCache::Hash::operator()(const Key& key) const {
   // The key is an HMAC: any part of it is as good as a hash.
@@ -47,7 +49,8 @@ void CredentialCache::Add(const Key& key) {
 
 void CredentialCache::Trim() {
   const base::MonotonicTime now = clock_.Now();
-  while (!order_.empty() && (entries_.size() > kMostCached || order_.size() > 2 * kMostCached || now - order_.front().first >= kCacheTime)) {
+  while (!order_.empty() && (entries_.size() > kMostCached || order_.size() > 2 * kMostCached ||
+                             now - order_.front().first >= kCacheTime)) {
     const auto& [added, key] = order_.front();
     // An entry that was added again has a later place in the order.
     if (const auto entry = entries_.find(key); entry != entries_.end() && entry->second == added) entries_.erase(entry);

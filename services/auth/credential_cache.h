@@ -1,6 +1,6 @@
-// Credentials that were verified lately, so that a client which logs in again costs no argon2id. An entry is an HMAC of the user's
-// id, its revision and the password, under a key made at start: any change of the user, on whichever replica, makes another
-// key of it, so that it is in force at once. Failures are not cached. Thread-safe.
+// Credentials that were verified lately, so that a client which logs in again costs no argon2id. An entry is an HMAC of
+// the user's id, its revision and the password, under a key made at start: any change of the user, on whichever
+// replica, makes another key of it, so that it is in force at once. Failures are not cached. Thread-safe.
 #pragma once
 
 #include <absl/base/thread_annotations.h>

@@ -1,7 +1,6 @@
 // Preparation, argon2id, the cache, the verifiers' queue.
-#include <gtest/gtest.h>
-
 #include <absl/synchronization/notification.h>
+#include <gtest/gtest.h>
 
 #include "services/auth/cores.h"
 #include "services/auth/credential_cache.h"
@@ -20,8 +19,9 @@ TEST(PrepareTest, WhatSaslprepProhibitsAndWhatIsTooLongIsRefused) {
   EXPECT_EQ(PrepareLogin("\xe2\x85\xa8"), "IX");
   EXPECT_EQ(PrepareLogin("\xc2\xaa"), "a");
   EXPECT_EQ(PrepareLogin(std::string(255, 'a')), std::string(255, 'a'));
-  for (const std::string& bad : {std::string(""), std::string(256, 'a'), std::string("a\0b", 3), std::string("a\x07"), std::string("\xff"),
-                                 std::string("\xd8\xa7") + "1", std::string("\xc2\xad"), std::string("\xed\xa0\x80"), std::string("a\x7f")}) {
+  for (const std::string& bad :
+       {std::string(""), std::string(256, 'a'), std::string("a\0b", 3), std::string("a\x07"), std::string("\xff"),
+        std::string("\xd8\xa7") + "1", std::string("\xc2\xad"), std::string("\xed\xa0\x80"), std::string("a\x7f")}) {
     EXPECT_EQ(PrepareLogin(bad), std::nullopt) << bad;
   }
   EXPECT_TRUE(PreparePassword(std::string(1024, 'p')));
@@ -46,9 +46,11 @@ TEST(PasswordHashTest, AHashVerifiesItsPasswordAlone) {
 TEST(PasswordHashTest, ParametersBeyondTheBoundsAreNotVerified) {
   const std::string tail = "$c29tZXNhbHRzb21lc2FsdA$MTIzNDU2Nzg5MDEyMzQ1Njc4OTAxMjM0NTY3ODkwMTI";
   EXPECT_TRUE(IsVerifiable("$argon2id$v=19$m=65536,t=8,p=4" + tail));
-  for (const char* bad : {"$argon2id$v=19$m=65537,t=2,p=1", "$argon2id$v=19$m=19456,t=9,p=1", "$argon2id$v=19$m=19456,t=2,p=5",
-                          "$argon2id$v=19$m=4294967295,t=4294967295,p=1", "$argon2id$v=16$m=19456,t=2,p=1", "$argon2i$v=19$m=19456,t=2,p=1",
-                          "$argon2id$v=19$m=19456,t=0,p=1", "$argon2id$m=19456,t=2,p=1", "$argon2id$v=19$m=-1,t=2,p=1", "$argon2id$v=19$t=2,m=19456,p=1"}) {
+  for (const char* bad :
+       {"$argon2id$v=19$m=65537,t=2,p=1", "$argon2id$v=19$m=19456,t=9,p=1", "$argon2id$v=19$m=19456,t=2,p=5",
+        "$argon2id$v=19$m=4294967295,t=4294967295,p=1", "$argon2id$v=16$m=19456,t=2,p=1",
+        "$argon2i$v=19$m=19456,t=2,p=1", "$argon2id$v=19$m=19456,t=0,p=1", "$argon2id$m=19456,t=2,p=1",
+        "$argon2id$v=19$m=-1,t=2,p=1", "$argon2id$v=19$t=2,m=19456,p=1"}) {
     EXPECT_FALSE(IsVerifiable(bad + tail)) << bad;
     EXPECT_FALSE(VerifyPassword(bad + tail, "x").ok()) << bad;
   }
@@ -138,7 +140,8 @@ TEST_F(VerifierTest, WhatWaitsAtTheEndIsAnswered) {
     Verifier verifier(1, clock_, random_, metrics_);
     verifier.PauseForTests(true);
     for (int i = 0; i < 3; ++i) {
-      verifier.Verify("", "x", nullptr, [&](absl::StatusOr<bool> answer) { answered += absl::IsUnavailable(answer.status()) ? 1 : 0; });
+      verifier.Verify("", "x", nullptr,
+                      [&](absl::StatusOr<bool> answer) { answered += absl::IsUnavailable(answer.status()) ? 1 : 0; });
     }
     verifier.Stop();
     EXPECT_EQ(answered, 3);

@@ -1,4 +1,5 @@
-// Limits of the auth service (limits.md, Authentication and Control plane), and what users see of them in the proto's comments.
+// Limits of the auth service (limits.md, Authentication and Control plane), and what users see of them in the proto's
+// comments.
 #pragma once
 
 #include <chrono>

@@ -1,5 +1,6 @@
-// gatepost-auth: validates the credentials of SMTP clients for the edges, and keeps the users. main() builds everything that lives as
-// long as the program and passes it down. Exit codes: 0 ended when asked to, 1 failure, 2 bad usage or configuration.
+// gatepost-auth: validates the credentials of SMTP clients for the edges, and keeps the users. main() builds everything
+// that lives as long as the program and passes it down. Exit codes: 0 ended when asked to, 1 failure, 2 bad usage or
+// configuration.
 #include <pthread.h>
 #include <signal.h>
 #include <time.h>
@@ -61,13 +62,16 @@ struct Options {
 };
 
 std::optional<int> ParseFlags(int argc, char** argv, Options* options) {
-  rpc::Flags flags(kProgram, "GATEPOST_AUTH_", "Validates the credentials of SMTP clients for the edges of Gatepost, and keeps its users.");
+  rpc::Flags flags(kProgram, "GATEPOST_AUTH_",
+                   "Validates the credentials of SMTP clients for the edges of Gatepost, and keeps its users.");
   flags.Add("listen", &options->listen, "HOST:PORT of the API (mutual TLS)");
   flags.Add("database", &options->database, "The SQLite file; made if it is not there, its folder is not")->required();
-  flags.Add("master-key-file", &options->master_key_file,
-            "A file of 32 octets, mode 0600, under which secrets are sealed in the database")
+  flags
+      .Add("master-key-file", &options->master_key_file,
+           "A file of 32 octets, mode 0600, under which secrets are sealed in the database")
       ->required();
-  flags.Add("verifiers", &options->slots, "Passwords verified at a time, 19 MiB each; 0: the cores less one")->check(CLI::Range(0, 256));
+  flags.Add("verifiers", &options->slots, "Passwords verified at a time, 19 MiB each; 0: the cores less one")
+      ->check(CLI::Range(0, 256));
   flags.AddSwitch("restored", &options->restored, "The database was restored from a backup. For one start only");
   flags.AddSwitch("reflection", &options->reflection, "Offer gRPC server reflection, for development");
   rpc::AddIdentityFlags(&flags, &options->identity);
@@ -122,7 +126,11 @@ absl::Status Program::CheckMasterKey() {
   GATEPOST_ASSIGN_OR_RETURN(const std::unique_ptr<store::View> view, store_->Read());
   const absl::StatusOr<store::Record> record = view->Get(kMasterKeyCheck);
   if (absl::IsNotFound(record.status())) {
-    return store_->Commit({{{kMasterKeyCheck, key_->Seal(kMasterKeyCheck, kMasterKeyCheck, random_), store::Condition::Absent()}}, {}, {}})
+    return store_
+        ->Commit(
+            {{{kMasterKeyCheck, key_->Seal(kMasterKeyCheck, kMasterKeyCheck, random_), store::Condition::Absent()}},
+             {},
+             {}})
         .status();
   }
   GATEPOST_RETURN_IF_ERROR(record.status());
@@ -155,23 +163,26 @@ absl::Status Program::OpenStore() {
 absl::Status Program::StartServers() {
   GATEPOST_ASSIGN_OR_RETURN(const rpc::OwnIdentity own, rpc::ReadOwnIdentity(options_.identity));
   if (own.identity.role != rpc::Role::kAuth) {
-    return absl::FailedPreconditionError(
-        base::ToAbsl(base::StrCat("--cert ", options_.identity.cert, " is of role ", rpc::RoleName(own.identity.role), ", not auth")));
+    return absl::FailedPreconditionError(base::ToAbsl(base::StrCat("--cert ", options_.identity.cert, " is of role ",
+                                                                   rpc::RoleName(own.identity.role), ", not auth")));
   }
   GATEPOST_ASSIGN_OR_RETURN(denied_, rpc::DenyList::Open(options_.service.denied_identities_file, clock_));
   authorizer_ = std::make_unique<rpc::Authorizer>(own.identity.trust_domain, denied_.get());
   calls_ = std::make_unique<rpc::Calls>(*authorizer_, log_, registry_);
   user_service_ = std::make_unique<UserServiceImpl>(*calls_, *catalogue_);
-  sasl_service_ = std::make_unique<SaslServiceImpl>(*calls_, *authorizer_, *authenticator_, *revocations_, clock_, log_, metrics_);
+  sasl_service_ =
+      std::make_unique<SaslServiceImpl>(*calls_, *authorizer_, *authenticator_, *revocations_, clock_, log_, metrics_);
 
   rpc::ServerOptions server;
   server.listen = options_.listen;
   server.identity = options_.identity;
   server.reflection = options_.reflection;
   int port = 0, health_port = 0, metrics_port = 0;
-  GATEPOST_ASSIGN_OR_RETURN(server_, rpc::StartServer(server, {user_service_.get(), sasl_service_.get(), &health_}, &port));
+  GATEPOST_ASSIGN_OR_RETURN(server_,
+                            rpc::StartServer(server, {user_service_.get(), sasl_service_.get(), &health_}, &port));
   if (!options_.service.health_listen.empty()) {
-    GATEPOST_ASSIGN_OR_RETURN(health_server_, rpc::StartPlaintextServer(options_.service.health_listen, &health_, &health_port));
+    GATEPOST_ASSIGN_OR_RETURN(health_server_,
+                              rpc::StartPlaintextServer(options_.service.health_listen, &health_, &health_port));
   }
   if (!options_.service.metrics_listen.empty()) {
     GATEPOST_ASSIGN_OR_RETURN(exposer_, metrics::Exposer::Start(options_.service.metrics_listen, registry_));
@@ -196,7 +207,8 @@ void Program::AddMetrics() {
                              [this] { return static_cast<double>(cache_.size()); });
   registry_.AddGaugeFunction("gatepost_auth_slot_queue", "Passwords that wait for a verifier.",
                              [this] { return static_cast<double>(verifier_->waiting()); });
-  registry_.AddCounterFunction("gatepost_auth_argon2_total", "Runs of argon2id.", [this] { return static_cast<double>(verifier_->runs()); });
+  registry_.AddCounterFunction("gatepost_auth_argon2_total", "Runs of argon2id.",
+                               [this] { return static_cast<double>(verifier_->runs()); });
   registry_.AddGaugeFunction(rpc::kIdentityExpiryMetric, rpc::kIdentityExpiryHelp,
                              [this] { return rpc::OwnExpirySeconds(options_.identity); });
   registry_.AddCounterFunction("gatepost_log_dropped_total", "Log lines dropped because the output was slow or full.",

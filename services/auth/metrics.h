@@ -1,4 +1,5 @@
-// Every metric of the auth service: its name, its help, its labels, once. Labels are closed sets; never a user, an address, a text.
+// Every metric of the auth service: its name, its help, its labels, once. Labels are closed sets; never a user, an
+// address, a text.
 #pragma once
 
 #include <array>
@@ -11,8 +12,8 @@ namespace gatepost::auth {
 
 // How an exchange ended.
 enum class Outcome { kSuccess, kCredentials, kMalformed, kMechanism, kUnavailable, kExpired, kCancelled };
-inline constexpr std::array<std::string_view, 7> kOutcomeNames = {"success",     "credentials", "malformed", "mechanism",
-                                                                  "unavailable", "expired",     "cancelled"};
+inline constexpr std::array<std::string_view, 7> kOutcomeNames = {
+    "success", "credentials", "malformed", "mechanism", "unavailable", "expired", "cancelled"};
 // What is served, and what clients invent.
 inline constexpr std::array<std::string_view, 3> kMechanismLabels = {"PLAIN", "LOGIN", "other"};
 
@@ -21,14 +22,21 @@ struct Metrics {
   explicit Metrics(metrics::Registry& registry)
       : streams(registry.AddGauge("gatepost_auth_streams", "Streams of edges.")),
         exchanges(registry.AddGauge("gatepost_auth_exchanges", "Exchanges in flight.")),
-        stray(registry.AddCounter("gatepost_auth_stray_messages_total", "Messages for exchanges that are not known, and late results.")),
+        stray(registry.AddCounter("gatepost_auth_stray_messages_total",
+                                  "Messages for exchanges that are not known, and late results.")),
         cache_hits(registry.AddCounter("gatepost_auth_cache_hits_total", "Logins whose password was verified lately.")),
-        slot_timeouts(registry.AddCounter("gatepost_auth_slot_timeouts_total", "Passwords that found no verifier within 2 s.")),
-        slot_wait_seconds(registry.AddHistogram("gatepost_auth_slot_wait_seconds", "Waiting for a verifier.", metrics::DurationBuckets())),
-        verify_seconds(registry.AddHistogram("gatepost_auth_verify_seconds", "Computing argon2id.", metrics::DurationBuckets())),
-        exchange_seconds(registry.AddHistogram("gatepost_auth_answer_seconds", "From a client's credentials to the answer.", metrics::DurationBuckets())),
-        revocations(registry.AddCounter("gatepost_auth_revocations_total", "Revocations told to edges, once for all streams.")),
-        store_failures(registry.AddCounter("gatepost_auth_store_failures_total", "Logins that the store could not answer.")) {
+        slot_timeouts(
+            registry.AddCounter("gatepost_auth_slot_timeouts_total", "Passwords that found no verifier within 2 s.")),
+        slot_wait_seconds(registry.AddHistogram("gatepost_auth_slot_wait_seconds", "Waiting for a verifier.",
+                                                metrics::DurationBuckets())),
+        verify_seconds(
+            registry.AddHistogram("gatepost_auth_verify_seconds", "Computing argon2id.", metrics::DurationBuckets())),
+        exchange_seconds(registry.AddHistogram(
+            "gatepost_auth_answer_seconds", "From a client's credentials to the answer.", metrics::DurationBuckets())),
+        revocations(
+            registry.AddCounter("gatepost_auth_revocations_total", "Revocations told to edges, once for all streams.")),
+        store_failures(
+            registry.AddCounter("gatepost_auth_store_failures_total", "Logins that the store could not answer.")) {
     for (size_t m = 0; m < kMechanismLabels.size(); ++m) {
       for (size_t o = 0; o < kOutcomeNames.size(); ++o) {
         ended[m][o] = registry.AddCounter("gatepost_auth_exchanges_total", "Exchanges, by mechanism and outcome.",

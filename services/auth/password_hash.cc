@@ -28,8 +28,8 @@ bool TakeNumber(std::string_view* text, std::string_view name, uint32_t least, u
 
 std::string Encode(std::string_view password, std::span<const uint8_t> salt, int* code) {
   std::array<char, kMostText> text = {};
-  *code = argon2id_hash_encoded(kArgonPasses, kArgonMemoryKib, kArgonLanes, password.data(), password.size(), salt.data(), salt.size(),
-                                kHashOctets, text.data(), text.size());
+  *code = argon2id_hash_encoded(kArgonPasses, kArgonMemoryKib, kArgonLanes, password.data(), password.size(),
+                                salt.data(), salt.size(), kHashOctets, text.data(), text.size());
   return std::string(text.data());
 }
 
@@ -40,7 +40,8 @@ absl::StatusOr<std::string> HashPassword(std::string_view password, base::Random
   random.Fill(salt);
   int code = ARGON2_OK;
   std::string text = Encode(password, salt, &code);
-  if (code != ARGON2_OK) return absl::ResourceExhaustedError(base::ToAbsl(base::StrCat("argon2id: ", argon2_error_message(code))));
+  if (code != ARGON2_OK)
+    return absl::ResourceExhaustedError(base::ToAbsl(base::StrCat("argon2id: ", argon2_error_message(code))));
   return text;
 }
 

@@ -1,5 +1,5 @@
-// argon2id as text: $argon2id$v=19$m=19456,t=2,p=1$<salt>$<hash>. Each call takes about 30 ms of CPU and 19 MiB: made by the
-// verifiers' threads alone. Passwords are prepared (prepare.h) before. Thread-safe.
+// argon2id as text: $argon2id$v=19$m=19456,t=2,p=1$<salt>$<hash>. Each call takes about 30 ms of CPU and 19 MiB: made
+// by the verifiers' threads alone. Passwords are prepared (prepare.h) before. Thread-safe.
 #pragma once
 
 #include <absl/status/statusor.h>

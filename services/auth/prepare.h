@@ -1,5 +1,5 @@
-// How names and passwords are prepared before they are stored or compared: SASLprep (RFC 4013) in this one place, with unassigned
-// code points allowed (an emoji in a password is somebody's password), by every mechanism alike. Pure.
+// How names and passwords are prepared before they are stored or compared: SASLprep (RFC 4013) in this one place, with
+// unassigned code points allowed (an emoji in a password is somebody's password), by every mechanism alike. Pure.
 #pragma once
 
 #include <optional>
@@ -8,8 +8,8 @@
 
 namespace gatepost::auth {
 
-// nullopt: not UTF-8, empty or too long after preparation (255 and 1,024 octets), with a NUL, a control character or another
-// character that SASLprep prohibits.
+// nullopt: not UTF-8, empty or too long after preparation (255 and 1,024 octets), with a NUL, a control character or
+// another character that SASLprep prohibits.
 std::optional<std::string> PrepareLogin(std::string_view login);
 std::optional<std::string> PreparePassword(std::string_view password);
 

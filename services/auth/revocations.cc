@@ -97,7 +97,8 @@ absl::Status Revocations::ReadAll(store::View& view) {
   std::string after;
   bool more = true;
   while (more) {
-    GATEPOST_ASSIGN_OR_RETURN(const std::vector<store::Record> records, view.List(kRevocations, after, kBatch, kBatchOctets, &more));
+    GATEPOST_ASSIGN_OR_RETURN(const std::vector<store::Record> records,
+                              view.List(kRevocations, after, kBatch, kBatchOctets, &more));
     for (const store::Record& record : records) Take(record);
     if (records.empty()) break;
     after = records.back().key;
@@ -139,10 +140,12 @@ absl::Status Revocations::Clean() {
     std::string after;
     bool more = true;
     while (more && transaction.writes.size() < kBatch) {
-      GATEPOST_ASSIGN_OR_RETURN(const std::vector<store::Record> records, view->List(kRevocations, after, kBatch, kBatchOctets, &more));
+      GATEPOST_ASSIGN_OR_RETURN(const std::vector<store::Record> records,
+                                view->List(kRevocations, after, kBatch, kBatchOctets, &more));
       for (const store::Record& record : records) {
         const std::optional<base::WallTime> since = FromMilliseconds(record.value);
-        if (!since || *since < oldest) transaction.writes.push_back({record.key, std::nullopt, store::Condition::At(record.revision)});
+        if (!since || *since < oldest)
+          transaction.writes.push_back({record.key, std::nullopt, store::Condition::At(record.revision)});
       }
       if (records.empty()) break;
       after = records.back().key;

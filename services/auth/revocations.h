@@ -1,5 +1,6 @@
-// Whose sessions are to be ended, told to every stream of every edge: within a second of the commit, on whichever replica it was,
-// and to a new stream first everything of the last 24 h. A user has one revocation, the latest. Thread-safe.
+// Whose sessions are to be ended, told to every stream of every edge: within a second of the commit, on whichever
+// replica it was, and to a new stream first everything of the last 24 h. A user has one revocation, the latest.
+// Thread-safe.
 #pragma once
 
 #include <absl/base/thread_annotations.h>

@@ -144,7 +144,8 @@ class SaslServiceImpl::Stream final : public grpc::ServerBidiReactor<Authenticat
     absl::MutexLock lock(&mutex_);
     for (auto entry = exchanges_.begin(); entry != exchanges_.end();) {
       const auto next = std::next(entry);
-      if (!entry->second.verifying && now - entry->second.waiting_since >= kExchangeIdle) Fail(entry, Outcome::kExpired, "idle");
+      if (!entry->second.verifying && now - entry->second.waiting_since >= kExchangeIdle)
+        Fail(entry, Outcome::kExpired, "idle");
       entry = next;
     }
     EndWhenEmpty();
@@ -247,20 +248,25 @@ class SaslServiceImpl::Stream final : public grpc::ServerBidiReactor<Authenticat
   void Ask(Claim claim) ABSL_LOCKS_EXCLUDED(mutex_) {
     const std::shared_ptr<std::atomic<bool>> token = claim.cancelled;
     service_.authenticator_.Judge(std::move(claim.password), claim.default_domain, token,
-                                  [self = shared_from_this(), id = claim.id, token](Judgement judgement) { self->OnJudged(id, token, judgement); });
+                                  [self = shared_from_this(), id = claim.id, token](Judgement judgement) {
+                                    self->OnJudged(id, token, judgement);
+                                  });
   }
 
-  void OnJudged(uint64_t id, const std::shared_ptr<std::atomic<bool>>& token, const Judgement& judgement) ABSL_LOCKS_EXCLUDED(mutex_) {
+  void OnJudged(uint64_t id, const std::shared_ptr<std::atomic<bool>>& token, const Judgement& judgement)
+      ABSL_LOCKS_EXCLUDED(mutex_) {
     absl::MutexLock lock(&mutex_);
     const auto entry = exchanges_.find(id);
     if (entry == exchanges_.end() || entry->second.cancelled != token) {
       service_.metrics_.stray.Increment();
       return;
     }
-    service_.metrics_.exchange_seconds.Observe(std::chrono::duration<double>(service_.clock_.Now() - entry->second.asked).count());
+    service_.metrics_.exchange_seconds.Observe(
+        std::chrono::duration<double>(service_.clock_.Now() - entry->second.asked).count());
     if (judgement.outcome != Outcome::kSuccess) {
       Fail(entry, judgement.outcome, judgement.reason, judgement.user);
-    } else if (const auto revoked = revoked_.find(judgement.user); revoked != revoked_.end() && revoked->second > entry->second.began) {
+    } else if (const auto revoked = revoked_.find(judgement.user);
+               revoked != revoked_.end() && revoked->second > entry->second.began) {
       // The edge has been told already: it would take this session for a new one.
       Fail(entry, Outcome::kUnavailable, "revoked_meanwhile", judgement.user);
     } else {
@@ -377,7 +383,8 @@ class SaslServiceImpl::Stream final : public grpc::ServerBidiReactor<Authenticat
   std::map<std::string, uint64_t> revoked_ ABSL_GUARDED_BY(mutex_);
 };
 
-grpc::ServerBidiReactor<AuthenticateRequest, AuthenticateResponse>* SaslServiceImpl::Authenticate(grpc::CallbackServerContext* context) {
+grpc::ServerBidiReactor<AuthenticateRequest, AuthenticateResponse>* SaslServiceImpl::Authenticate(
+    grpc::CallbackServerContext* context) {
   rpc::Call call;
   const absl::Status status = authorizer_.Authorize(*context, kMethod, &call.caller).status();
   if (!status.ok()) {

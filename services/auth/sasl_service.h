@@ -25,12 +25,18 @@ namespace gatepost::auth {
 class SaslServiceImpl final : public v1::SaslService::CallbackService {
  public:
   // The references outlive the service, and the server on which it is registered.
-  SaslServiceImpl(const rpc::Calls& calls, const rpc::Authorizer& authorizer, Authenticator& authenticator, Revocations& revocations,
-                  const base::Clock& clock, base::Log& log, const Metrics& metrics)
-      : calls_(calls), authorizer_(authorizer), authenticator_(authenticator), revocations_(revocations), clock_(clock), log_(log),
+  SaslServiceImpl(const rpc::Calls& calls, const rpc::Authorizer& authorizer, Authenticator& authenticator,
+                  Revocations& revocations, const base::Clock& clock, base::Log& log, const Metrics& metrics)
+      : calls_(calls),
+        authorizer_(authorizer),
+        authenticator_(authenticator),
+        revocations_(revocations),
+        clock_(clock),
+        log_(log),
         metrics_(metrics) {}
 
-  grpc::ServerBidiReactor<v1::AuthenticateRequest, v1::AuthenticateResponse>* Authenticate(grpc::CallbackServerContext* context) override;
+  grpc::ServerBidiReactor<v1::AuthenticateRequest, v1::AuthenticateResponse>* Authenticate(
+      grpc::CallbackServerContext* context) override;
 
   // Ends exchanges whose client has taken too long. Called every second or so.
   void Tick();

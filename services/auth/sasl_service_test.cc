@@ -1,4 +1,5 @@
-// Authenticate over real gRPC: what clients send and what edges are told. threats.md A4, A6, A8; limits.md, Authentication.
+// Authenticate over real gRPC: what clients send and what edges are told. threats.md A4, A6, A8; limits.md,
+// Authentication.
 #include "services/auth/sasl_service.h"
 
 #include <gtest/gtest.h>
@@ -92,7 +93,8 @@ TEST_F(SaslServiceTest, TheDefaultDomainIsAppendedToABareName) {
   EXPECT_EQ(Say(edge.Answer()), "success");
 }
 
-// threats.md A4. No truncation at a NUL anywhere, no name or password longer than its limit, no authzid of somebody else.
+// threats.md A4. No truncation at a NUL anywhere, no name or password longer than its limit, no authzid of somebody
+// else.
 TEST_F(SaslServiceTest, MessagesAreTakenWholeOrNotAtAll) {
   world_.AddUser("long", std::string(255, 'l'), std::string(1024, 'p'));
   world_.AddUser("emoji", "emoji@example.com", "pass\xf0\x9f\x98\x80word");
@@ -101,8 +103,8 @@ TEST_F(SaslServiceTest, MessagesAreTakenWholeOrNotAtAll) {
     std::string message, expected;
   } kCases[] = {
       {"\0"s + a + "\0"s + p, "success"},
-      {a + "\0"s + a + "\0"s + p, "success"},                    // Oneself.
-      {"bob@example.com\0"s + a + "\0"s + p, "CREDENTIALS"},     // Somebody else.
+      {a + "\0"s + a + "\0"s + p, "success"},                 // Oneself.
+      {"bob@example.com\0"s + a + "\0"s + p, "CREDENTIALS"},  // Somebody else.
       {"\0"s + a, "MALFORMED"},
       {a + "\0"s + p, "MALFORMED"},
       {"\0\0"s, "MALFORMED"},
@@ -113,10 +115,10 @@ TEST_F(SaslServiceTest, MessagesAreTakenWholeOrNotAtAll) {
       {"\0\0\0\0"s, "MALFORMED"},
       {"\0"s + a + "\0"s, "MALFORMED"},
       {"\0"s + a + "\xff\0"s + p, "MALFORMED"},
-      {"\0"s + a + "\0\xc0\xaf"s, "MALFORMED"},                  // Overlong UTF-8.
+      {"\0"s + a + "\0\xc0\xaf"s, "MALFORMED"},  // Overlong UTF-8.
       {"\0"s + a + "\r\0"s + p, "MALFORMED"},
       {"\0\x7f"s + a + "\0"s + p, "MALFORMED"},
-      {"\0"s + a + "\0"s + p + "\r", "CREDENTIALS"},             // SASLprep prohibits it.
+      {"\0"s + a + "\0"s + p + "\r", "CREDENTIALS"},  // SASLprep prohibits it.
       {"\0"s + a + "\0"s + p.substr(0, p.size() - 1), "CREDENTIALS"},
       {"\0"s + a + "\0"s + p + p, "CREDENTIALS"},
       {"\0"s + std::string(255, 'l') + "\0"s + std::string(1024, 'p'), "success"},
@@ -141,12 +143,16 @@ TEST_F(SaslServiceTest, NamesAndPasswordsArePreparedWhenSetAndWhenVerified) {
   world_.AddUser("prep", "p\xc2\xadrep", "one\xc2\xa0two\xef\xbc\xa1");
   EdgeStream edge(world_);
   EXPECT_EQ(Say(edge.Plain(1, "prep", "one twoA")), "success");
-  EXPECT_EQ(Say(edge.Plain(2, "pr\xc2\xad" "ep", "one\xc2\xa0two\xef\xbc\xa1")), "success");
+  EXPECT_EQ(Say(edge.Plain(2,
+                           "pr\xc2\xad"
+                           "ep",
+                           "one\xc2\xa0two\xef\xbc\xa1")),
+            "success");
   EXPECT_EQ(edge.Plain(3, "prep", "one twoA").success().login(), "prep");
 }
 
-// threats.md A6: who is not told apart by octets or work. 30 rounds, known and unknown interleaved, per mechanism; no cache hits, since
-// failures are not cached.
+// threats.md A6: who is not told apart by octets or work. 30 rounds, known and unknown interleaved, per mechanism; no
+// cache hits, since failures are not cached.
 TEST_F(SaslServiceTest, UnknownDisabledLockedAndMistakenUsersGetTheSameOctetsForTheSameWork) {
   world_.AddUser("disabled", "disabled@example.com", kPassword);
   world_.Disable("disabled");
@@ -246,7 +252,8 @@ TEST_F(SaslServiceTest, WhoFindsNoSlotWithinTwoSecondsIsToldSoAndMemoryIsBounded
   EdgeStream edge(world_);
   world_.verifier.PauseForTests(true);
   constexpr int kClients = 200;
-  for (int i = 1; i <= kClients; ++i) edge.Start(static_cast<uint64_t>(i), "PLAIN", EdgeStream::PlainMessage("", kLogin, kPassword));
+  for (int i = 1; i <= kClients; ++i)
+    edge.Start(static_cast<uint64_t>(i), "PLAIN", EdgeStream::PlainMessage("", kLogin, kPassword));
   Await([&] { return world_.verifier.waiting() == kClients; }, "all wait");
   world_.clock.Advance(kSlotWait - std::chrono::milliseconds(1));
   world_.verifier.Tick();
@@ -385,7 +392,8 @@ TEST_F(SaslServiceTest, RevocationsReachEveryStreamAndANewOneFirst) {
     const auto message = stream->Read();
     ASSERT_TRUE(message && message->has_revoked());
     EXPECT_EQ(message->revoked().user(), "users/alice");
-    EXPECT_EQ(message->revoked().since().seconds(), std::chrono::floor<std::chrono::seconds>(world_.clock.WallNow().time_since_epoch()).count());
+    EXPECT_EQ(message->revoked().since().seconds(),
+              std::chrono::floor<std::chrono::seconds>(world_.clock.WallNow().time_since_epoch()).count());
   }
   EXPECT_LT(std::chrono::steady_clock::now() - begun, std::chrono::seconds(1));
   world_.SetPassword("bob", "new");

@@ -75,12 +75,15 @@ class TestWorld {
   std::shared_ptr<grpc::Channel> Channel(const std::string& who) {
     std::shared_ptr<grpc::Channel>& channel = channels_[who];
     if (channel == nullptr) {
-      channel = *rpc::MakeChannel(
-          {.address = "127.0.0.1:" + std::to_string(port_), .identity = pki_.Issue(who), .server_role = rpc::Role::kAuth});
+      channel = *rpc::MakeChannel({.address = "127.0.0.1:" + std::to_string(port_),
+                                   .identity = pki_.Issue(who),
+                                   .server_role = rpc::Role::kAuth});
     }
     return channel;
   }
-  std::unique_ptr<v1::UserService::Stub> Users(const std::string& who = "admin/a") { return v1::UserService::NewStub(Channel(who)); }
+  std::unique_ptr<v1::UserService::Stub> Users(const std::string& who = "admin/a") {
+    return v1::UserService::NewStub(Channel(who));
+  }
 
   v1::User AddUser(const std::string& id, const std::string& login, const std::string& password) {
     v1::CreateUserRequest request;
@@ -154,7 +157,8 @@ class TestWorld {
 // An edge's end of one Authenticate.
 class EdgeStream {
  public:
-  explicit EdgeStream(TestWorld& world, const std::string& who = "edge/e") : stub_(v1::SaslService::NewStub(world.Channel(who))) {
+  explicit EdgeStream(TestWorld& world, const std::string& who = "edge/e")
+      : stub_(v1::SaslService::NewStub(world.Channel(who))) {
     context_.set_deadline(std::chrono::system_clock::now() + std::chrono::seconds(60));
     stream_ = stub_->Authenticate(&context_);
   }
@@ -163,7 +167,8 @@ class EdgeStream {
     if (!finished_) stream_->Finish();
   }
 
-  void Start(uint64_t id, const std::string& mechanism, std::optional<std::string> initial, const std::string& default_domain = "") {
+  void Start(uint64_t id, const std::string& mechanism, std::optional<std::string> initial,
+             const std::string& default_domain = "") {
     v1::AuthenticateRequest request;
     request.set_exchange_id(id);
     v1::Start& start = *request.mutable_start();

@@ -42,14 +42,17 @@ absl::StatusOr<store::Record> Read(store::View& view, std::string_view name) {
 }
 
 bool HasControls(std::string_view text) {
-  return std::any_of(text.begin(), text.end(), [](char c) { return static_cast<unsigned char>(c) < 0x20 || c == 0x7f; });
+  return std::any_of(text.begin(), text.end(),
+                     [](char c) { return static_cast<unsigned char>(c) < 0x20 || c == 0x7f; });
 }
 
 size_t Characters(std::string_view text) {
-  return static_cast<size_t>(std::count_if(text.begin(), text.end(), [](char c) { return (static_cast<unsigned char>(c) & 0xc0) != 0x80; }));
+  return static_cast<size_t>(
+      std::count_if(text.begin(), text.end(), [](char c) { return (static_cast<unsigned char>(c) & 0xc0) != 0x80; }));
 }
 
-// What a repetition is known by. The password does not enter it: a digest of it in the database would be a fast verifier.
+// What a repetition is known by. The password does not enter it: a digest of it in the database would be a fast
+// verifier.
 std::string Fingerprint(v1::CreateUserRequest request) {
   request.mutable_user()->clear_password();
   const std::string text = request.SerializeAsString();
@@ -92,7 +95,8 @@ absl::StatusOr<store::Committed> UserCatalogue::Change(bool dry_run, const Body&
   return rpc::Error(absl::StatusCode::kUnavailable, "STORE_BUSY", "the store changes too fast; try again");
 }
 
-absl::StatusOr<v1::User> UserCatalogue::ChangeOne(const std::string& name, const std::string& etag, rpc::Call* call, const Edit& edit) {
+absl::StatusOr<v1::User> UserCatalogue::ChangeOne(const std::string& name, const std::string& etag, rpc::Call* call,
+                                                  const Edit& edit) {
   GATEPOST_RETURN_IF_ERROR(CheckName(name, "name", call));
   v1::User user;
   const absl::StatusOr<store::Committed> committed =
@@ -120,21 +124,25 @@ void UserCatalogue::Validate(v1::User* user, Violations* violations) const {
   if (!user->has_may_submit()) user->set_may_submit(true);
   if (!user->has_may_relay()) user->set_may_relay(true);
   if (Characters(user->display_name()) > kMostDisplayNameCharacters || HasControls(user->display_name())) {
-    violations->push_back({"user.display_name", StrCat("must be at most ", kMostDisplayNameCharacters, " characters, without control characters")});
+    violations->push_back({"user.display_name", StrCat("must be at most ", kMostDisplayNameCharacters,
+                                                       " characters, without control characters")});
   }
   if (std::optional<std::string> login = PrepareLogin(user->login())) {
     user->set_login(*std::move(login));
   } else {
-    violations->push_back({"user.login", "must be 1 to 255 octets of UTF-8 without control characters, as prepared by SASLprep (RFC 4013)"});
+    violations->push_back(
+        {"user.login",
+         "must be 1 to 255 octets of UTF-8 without control characters, as prepared by SASLprep (RFC 4013)"});
   }
 }
 
-absl::StatusOr<UserCatalogue::Password> UserCatalogue::MakePassword(const std::string& password, std::string_view field, bool dry_run,
-                                                                    Violations* violations) const {
+absl::StatusOr<UserCatalogue::Password> UserCatalogue::MakePassword(const std::string& password, std::string_view field,
+                                                                    bool dry_run, Violations* violations) const {
   std::optional<std::string> prepared = PreparePassword(password);
   if (!prepared) {
     violations->push_back(
-        {std::string(field), "must be 1 to 1,024 octets of UTF-8 without control characters, as prepared by SASLprep (RFC 4013)"});
+        {std::string(field),
+         "must be 1 to 1,024 octets of UTF-8 without control characters, as prepared by SASLprep (RFC 4013)"});
     return Password{};
   }
   if (dry_run || !violations->empty()) {
@@ -142,7 +150,9 @@ absl::StatusOr<UserCatalogue::Password> UserCatalogue::MakePassword(const std::s
     return Password{Password::Kind::kSet, ""};
   }
   absl::StatusOr<std::string> hash = verifier_.Hash(*std::move(prepared));
-  if (!hash.ok()) return rpc::Error(absl::StatusCode::kUnavailable, "VERIFIERS_BUSY", "no slot to hash the password within 2 s; try again");
+  if (!hash.ok())
+    return rpc::Error(absl::StatusCode::kUnavailable, "VERIFIERS_BUSY",
+                      "no slot to hash the password within 2 s; try again");
   return Password{Password::Kind::kSet, *std::move(hash)};
 }
 
@@ -150,7 +160,8 @@ void UserCatalogue::Revoke(v1::User* user, store::Transaction* transaction) {
   // Rounded up: a session that began within the same millisecond ends with it.
   const base::WallTime since = std::chrono::ceil<std::chrono::milliseconds>(clock_.WallNow());
   *user->mutable_sessions_revoked_time() = ToTimestamp(since);
-  transaction->writes.push_back({StrCat(kRevocations, IdOf(user->name())), ToMilliseconds(since), store::Condition::None()});
+  transaction->writes.push_back(
+      {StrCat(kRevocations, IdOf(user->name())), ToMilliseconds(since), store::Condition::None()});
 }
 
 void UserCatalogue::WritePassword(v1::User* user, const Password& password, store::Transaction* transaction) {
@@ -164,10 +175,12 @@ void UserCatalogue::WritePassword(v1::User* user, const Password& password, stor
   }
 }
 
-absl::Status UserCatalogue::AddNew(v1::User* user, const Password& password, store::View& view, store::Transaction* transaction) {
+absl::Status UserCatalogue::AddNew(v1::User* user, const Password& password, store::View& view,
+                                   store::Transaction* transaction) {
   GATEPOST_ASSIGN_OR_RETURN(const int64_t count, view.Count(kUsers));
   if (count >= most_users_) {
-    return rpc::Error(absl::StatusCode::kResourceExhausted, "TOO_MANY_USERS", StrCat("there are ", most_users_, " users already"));
+    return rpc::Error(absl::StatusCode::kResourceExhausted, "TOO_MANY_USERS",
+                      StrCat("there are ", most_users_, " users already"));
   }
   ClearOutputs(user);
   user->clear_password();
@@ -176,7 +189,8 @@ absl::Status UserCatalogue::AddNew(v1::User* user, const Password& password, sto
   *user->mutable_update_time() = user->create_time();
   WritePassword(user, password, transaction);
   transaction->writes.push_back({user->name(), Stored(*user), store::Condition::Absent()});
-  transaction->writes.push_back({StrCat(kLogins, LoginKey(user->login())), std::string(IdOf(user->name())), store::Condition::Absent()});
+  transaction->writes.push_back(
+      {StrCat(kLogins, LoginKey(user->login())), std::string(IdOf(user->name())), store::Condition::Absent()});
   return absl::OkStatus();
 }
 
@@ -232,7 +246,8 @@ absl::StatusOr<v1::User> UserCatalogue::Create(const v1::CreateUserRequest& requ
   Validate(&wanted, &violations);
   Password password;
   if (!request.user().password().empty()) {
-    GATEPOST_ASSIGN_OR_RETURN(password, MakePassword(request.user().password(), "user.password", request.validate_only(), &violations));
+    GATEPOST_ASSIGN_OR_RETURN(
+        password, MakePassword(request.user().password(), "user.password", request.validate_only(), &violations));
   }
   if (!violations.empty()) return rpc::InvalidFields(violations);
 
@@ -242,11 +257,13 @@ absl::StatusOr<v1::User> UserCatalogue::Create(const v1::CreateUserRequest& requ
         user = wanted;
         GATEPOST_RETURN_IF_ERROR(AddNew(&user, password, view, transaction));
         if (!request.request_id().empty()) {
-          transaction->request_id = {StrCat(call->caller.uri, " CreateUser ", request.request_id()), Fingerprint(request), Stored(user)};
+          transaction->request_id = {StrCat(call->caller.uri, " CreateUser ", request.request_id()),
+                                     Fingerprint(request), Stored(user)};
         }
         if (!request.validate_only()) return absl::OkStatus();
         // What the commit's conditions would have found.
-        if (view.Get(user.name()).ok() || view.Get(StrCat(kLogins, LoginKey(user.login()))).ok()) return ExplainConflict(user);
+        if (view.Get(user.name()).ok() || view.Get(StrCat(kLogins, LoginKey(user.login()))).ok())
+          return ExplainConflict(user);
         return absl::OkStatus();
       });
   if (absl::IsAlreadyExists(committed.status())) return ExplainConflict(wanted);
@@ -275,7 +292,8 @@ absl::StatusOr<v1::User> UserCatalogue::Update(const v1::UpdateUserRequest& requ
   }
   Password password;
   if (!wanted.password().empty() && rpc::MaskNames(mask, wanted, "password")) {
-    GATEPOST_ASSIGN_OR_RETURN(password, MakePassword(wanted.password(), "user.password", request.validate_only(), &violations));
+    GATEPOST_ASSIGN_OR_RETURN(password,
+                              MakePassword(wanted.password(), "user.password", request.validate_only(), &violations));
   } else if (mask != nullptr && std::count(mask->paths().begin(), mask->paths().end(), "password") > 0) {
     password.kind = Password::Kind::kRemoved;
   }
@@ -315,7 +333,8 @@ absl::StatusOr<v1::User> UserCatalogue::Update(const v1::UpdateUserRequest& requ
         }
         if (old_key != new_key) {
           transaction->writes.push_back({StrCat(kLogins, old_key), std::nullopt, store::Condition::None()});
-          transaction->writes.push_back({StrCat(kLogins, new_key), std::string(IdOf(user.name())), store::Condition::Absent()});
+          transaction->writes.push_back(
+              {StrCat(kLogins, new_key), std::string(IdOf(user.name())), store::Condition::Absent()});
         }
         *user.mutable_update_time() = ToTimestamp(clock_.WallNow());
         transaction->writes.push_back({user.name(), Stored(user), store::Condition::At(record->revision)});
@@ -340,8 +359,10 @@ absl::Status UserCatalogue::Delete(const v1::DeleteUserRequest& request, rpc::Ca
         GATEPOST_ASSIGN_OR_RETURN(v1::User user, UserOf(record, store_.epoch()));
         Revoke(&user, transaction);
         transaction->writes.push_back({request.name(), std::nullopt, store::Condition::At(record.revision)});
-        transaction->writes.push_back({StrCat(kVerifiers, IdOf(request.name())), std::nullopt, store::Condition::None()});
-        transaction->writes.push_back({StrCat(kLogins, LoginKey(user.login())), std::nullopt, store::Condition::None()});
+        transaction->writes.push_back(
+            {StrCat(kVerifiers, IdOf(request.name())), std::nullopt, store::Condition::None()});
+        transaction->writes.push_back(
+            {StrCat(kLogins, LoginKey(user.login())), std::nullopt, store::Condition::None()});
         return absl::OkStatus();
       });
   GATEPOST_RETURN_IF_ERROR(committed.status());
@@ -352,7 +373,8 @@ absl::Status UserCatalogue::Delete(const v1::DeleteUserRequest& request, rpc::Ca
 absl::StatusOr<v1::User> UserCatalogue::SetPassword(const v1::SetUserPasswordRequest& request, rpc::Call* call) {
   Violations violations;
   GATEPOST_RETURN_IF_ERROR(CheckName(request.name(), "name", call));
-  GATEPOST_ASSIGN_OR_RETURN(const Password password, MakePassword(request.password(), "password", /*dry_run=*/false, &violations));
+  GATEPOST_ASSIGN_OR_RETURN(const Password password,
+                            MakePassword(request.password(), "password", /*dry_run=*/false, &violations));
   if (!violations.empty()) return rpc::InvalidFields(violations);
   return ChangeOne(request.name(), request.etag(), call, [&](v1::User* user, store::Transaction* transaction) {
     WritePassword(user, password, transaction);
@@ -361,7 +383,8 @@ absl::StatusOr<v1::User> UserCatalogue::SetPassword(const v1::SetUserPasswordReq
   });
 }
 
-absl::StatusOr<v1::User> UserCatalogue::SetState(const std::string& name, const std::string& etag, v1::User::State state, rpc::Call* call) {
+absl::StatusOr<v1::User> UserCatalogue::SetState(const std::string& name, const std::string& etag,
+                                                 v1::User::State state, rpc::Call* call) {
   return ChangeOne(name, etag, call, [&](v1::User* user, store::Transaction* transaction) {
     if (user->state() == state) return false;
     user->set_state(state);

@@ -27,7 +27,8 @@ google::protobuf::Timestamp ToTimestamp(base::WallTime time) {
   const auto seconds = std::chrono::floor<std::chrono::seconds>(since);
   google::protobuf::Timestamp timestamp;
   timestamp.set_seconds(seconds.count());
-  timestamp.set_nanos(static_cast<int32_t>(std::chrono::duration_cast<std::chrono::nanoseconds>(since - seconds).count()));
+  timestamp.set_nanos(
+      static_cast<int32_t>(std::chrono::duration_cast<std::chrono::nanoseconds>(since - seconds).count()));
   return timestamp;
 }
 
@@ -38,7 +39,8 @@ std::string ToMilliseconds(base::WallTime time) {
 std::optional<base::WallTime> FromMilliseconds(std::string_view text) {
   int64_t value = 0;
   const auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), value);
-  if (error != std::errc() || end != text.data() + text.size() || value < 0 || value > int64_t{1} << 52) return std::nullopt;
+  if (error != std::errc() || end != text.data() + text.size() || value < 0 || value > int64_t{1} << 52)
+    return std::nullopt;
   return base::WallTime(std::chrono::milliseconds(value));
 }
 
@@ -66,7 +68,8 @@ void Complete(v1::User* user, std::string_view epoch, int64_t revision) {
 
 absl::Status CheckEtag(std::string_view etag, std::string_view epoch, int64_t revision) {
   if (etag.empty() || etag == Etag(epoch, revision)) return absl::OkStatus();
-  return rpc::Error(absl::StatusCode::kAborted, "ETAG_NOT_CURRENT", "the etag is not current: somebody else changed the user meanwhile");
+  return rpc::Error(absl::StatusCode::kAborted, "ETAG_NOT_CURRENT",
+                    "the etag is not current: somebody else changed the user meanwhile");
 }
 
 }  // namespace gatepost::auth

@@ -1,9 +1,9 @@
 // How users lie in the store: keys, stored forms, etags.
 //
 //   users/{id}         v1.User without name, etag, revision, password
-//   verifiers/{id}     the password's argon2id hash; the user's record is written with it, so that its revision tells of it
-//   logins/{key}       the id of the user with that login (prepare.h: LoginKey)
-//   revocations/{id}   since when the user's sessions are revoked, in milliseconds since 1970, decimal; kept for 24 h
+//   verifiers/{id}     the password's argon2id hash; the user's record is written with it, so that its revision tells
+//   of it logins/{key}       the id of the user with that login (prepare.h: LoginKey) revocations/{id}   since when the
+//   user's sessions are revoked, in milliseconds since 1970, decimal; kept for 24 h
 //
 // Thread-safe.
 #pragma once

@@ -44,13 +44,17 @@ class UserServiceTest : public testing::Test {
   }
 
   template <typename Request, typename Response>
-  grpc::Status Call(grpc::Status (v1::UserService::Stub::*method)(grpc::ClientContext*, const Request&, Response*), const Request& request,
-                    Response* response) {
+  grpc::Status Call(grpc::Status (v1::UserService::Stub::*method)(grpc::ClientContext*, const Request&, Response*),
+                    const Request& request, Response* response) {
     grpc::ClientContext context;
     return ((*world_.Users()).*method)(&context, request, response);
   }
-  grpc::Status Create(const v1::CreateUserRequest& request, User* user) { return Call(&v1::UserService::Stub::CreateUser, request, user); }
-  grpc::Status Update(const v1::UpdateUserRequest& request, User* user) { return Call(&v1::UserService::Stub::UpdateUser, request, user); }
+  grpc::Status Create(const v1::CreateUserRequest& request, User* user) {
+    return Call(&v1::UserService::Stub::CreateUser, request, user);
+  }
+  grpc::Status Update(const v1::UpdateUserRequest& request, User* user) {
+    return Call(&v1::UserService::Stub::UpdateUser, request, user);
+  }
   grpc::Status Get(const std::string& name, User* user) {
     v1::GetUserRequest request;
     request.set_name(name);
@@ -82,7 +86,8 @@ TEST_F(UserServiceTest, EveryMethodOfTheDescriptorsIsForItsRolesAlone) {
           const rpc::MethodRule* rule = rpc::FindRule(method->full_name());
           ASSERT_NE(rule, nullptr) << path;
           if (rule->roles.Has(role)) {
-            EXPECT_TRUE(status.ok() || status.error_code() == grpc::StatusCode::INVALID_ARGUMENT) << path << rpc::RoleName(role) << status.error_message();
+            EXPECT_TRUE(status.ok() || status.error_code() == grpc::StatusCode::INVALID_ARGUMENT)
+                << path << rpc::RoleName(role) << status.error_message();
           } else {
             EXPECT_EQ(status.error_code(), grpc::StatusCode::PERMISSION_DENIED) << path << rpc::RoleName(role);
           }
@@ -98,7 +103,8 @@ TEST_F(UserServiceTest, PermissionIsJudgedBeforeExistence) {
   request.set_name("users/nobody");
   google::protobuf::Empty nothing;
   grpc::ClientContext context;
-  EXPECT_EQ(world_.Users("viewer/v")->DeleteUser(&context, request, &nothing).error_code(), grpc::StatusCode::PERMISSION_DENIED);
+  EXPECT_EQ(world_.Users("viewer/v")->DeleteUser(&context, request, &nothing).error_code(),
+            grpc::StatusCode::PERMISSION_DENIED);
   grpc::ClientContext second;
   EXPECT_EQ(world_.Users()->DeleteUser(&second, request, &nothing).error_code(), grpc::StatusCode::NOT_FOUND);
 }
@@ -132,8 +138,10 @@ TEST_F(UserServiceTest, AllViolationsAreReportedAtOnce) {
   EXPECT_EQ(status.error_code(), grpc::StatusCode::INVALID_ARGUMENT);
   std::set<std::string> fields;
   for (const auto& violation : rpc::DecodeDetails(status).violations) fields.insert(violation.field);
-  EXPECT_EQ(fields, (std::set<std::string>{"user_id", "request_id", "user.login", "user.display_name", "user.password"}));
-  for (const auto& violation : rpc::DecodeDetails(status).violations) EXPECT_EQ(violation.description.find("xxx"), std::string::npos);
+  EXPECT_EQ(fields,
+            (std::set<std::string>{"user_id", "request_id", "user.login", "user.display_name", "user.password"}));
+  for (const auto& violation : rpc::DecodeDetails(status).violations)
+    EXPECT_EQ(violation.description.find("xxx"), std::string::npos);
 }
 
 TEST_F(UserServiceTest, LimitsHoldAtTheLimitAndNotBeyond) {

@@ -35,7 +35,8 @@ void Verifier::Stop() {
   Expire(/*all=*/true);
 }
 
-void Verifier::Verify(std::string hash, std::string password, std::shared_ptr<const std::atomic<bool>> cancelled, Done done) {
+void Verifier::Verify(std::string hash, std::string password, std::shared_ptr<const std::atomic<bool>> cancelled,
+                      Done done) {
   auto shared = std::make_shared<Done>(std::move(done));
   Job job;
   job.password = std::move(password);

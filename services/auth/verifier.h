@@ -1,5 +1,5 @@
-// The threads that may run argon2id: as many as there are slots, at nice 10, so that neither memory nor the processor is at the
-// mercy of whoever guesses passwords. What waits longer than 2 s for a slot is UNAVAILABLE. Thread-safe.
+// The threads that may run argon2id: as many as there are slots, at nice 10, so that neither memory nor the processor
+// is at the mercy of whoever guesses passwords. What waits longer than 2 s for a slot is UNAVAILABLE. Thread-safe.
 #pragma once
 
 #include <absl/base/thread_annotations.h>
@@ -32,8 +32,8 @@ class Verifier {
   Verifier(const Verifier&) = delete;
   Verifier& operator=(const Verifier&) = delete;
 
-  // Holds `password` against `hash`, or against a decoy if that is empty: false then, for the same work. When *cancelled is
-  // true before a slot is free, nothing is computed and nobody is answered.
+  // Holds `password` against `hash`, or against a decoy if that is empty: false then, for the same work. When
+  // *cancelled is true before a slot is free, nothing is computed and nobody is answered.
   void Verify(std::string hash, std::string password, std::shared_ptr<const std::atomic<bool>> cancelled, Done done);
 
   // The hash of a new password; blocks. UNAVAILABLE after 2 s without a slot.

@@ -22,7 +22,8 @@ absl::StatusOr<std::unique_ptr<Exposer>> Exposer::Start(const std::string& liste
     exposer->RegisterCollectable(registry.functions());
     return std::unique_ptr<Exposer>(new Exposer(std::move(exposer)));
   } catch (const std::exception&) {
-    return absl::UnavailableError(base::StrCat("cannot serve metrics on ", listen, ": is the address this machine's, and free?"));
+    return absl::UnavailableError(
+        base::StrCat("cannot serve metrics on ", listen, ": is the address this machine's, and free?"));
   }
 }
 

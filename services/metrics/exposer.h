@@ -16,7 +16,8 @@ namespace gatepost::metrics {
 
 class Exposer {
  public:
-  // "127.0.0.1:9090", "[::1]:9090"; port 0: any. The registry must outlive the exposer. UNAVAILABLE: the address is taken.
+  // "127.0.0.1:9090", "[::1]:9090"; port 0: any. The registry must outlive the exposer. UNAVAILABLE: the address is
+  // taken.
   static absl::StatusOr<std::unique_ptr<Exposer>> Start(const std::string& listen, const Registry& registry);
   ~Exposer();
 

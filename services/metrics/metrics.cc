@@ -14,7 +14,6 @@
 #include <filesystem>
 #include <mutex>
 
-
 #ifndef GATEPOST_VERSION
 #define GATEPOST_VERSION "0.1.0"
 #endif
@@ -31,7 +30,9 @@ prometheus::Labels ToPrometheus(const Labels& labels) {
 double OpenFiles() {
   std::error_code error;
   double count = 0;
-  for (std::filesystem::directory_iterator entry("/proc/self/fd", error), end; !error && entry != end; entry.increment(error)) ++count;
+  for (std::filesystem::directory_iterator entry("/proc/self/fd", error), end; !error && entry != end;
+       entry.increment(error))
+    ++count;
   return count;
 }
 
@@ -47,7 +48,9 @@ double ResidentBytes() {
 double CpuSeconds() {
   rusage usage = {};
   getrusage(RUSAGE_SELF, &usage);
-  const auto seconds = [](const timeval& t) { return static_cast<double>(t.tv_sec) + static_cast<double>(t.tv_usec) / 1e6; };
+  const auto seconds = [](const timeval& t) {
+    return static_cast<double>(t.tv_sec) + static_cast<double>(t.tv_usec) / 1e6;
+  };
   return seconds(usage.ru_utime) + seconds(usage.ru_stime);
 }
 
@@ -73,7 +76,8 @@ void Histogram::Observe(double value) const {
 }
 
 const std::vector<double>& DurationBuckets() {
-  static const std::vector<double> kBuckets = {0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60, 300, 600};
+  static const std::vector<double> kBuckets = {0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5,
+                                               1,     2.5,    5,     10,   30,    60,   300, 600};
   return kBuckets;
 }
 
@@ -126,7 +130,8 @@ Gauge Registry::AddGauge(std::string_view name, std::string_view help, const Lab
   return Gauge(&family.Add(ToPrometheus(labels)));
 }
 
-Histogram Registry::AddHistogram(std::string_view name, std::string_view help, const std::vector<double>& buckets, const Labels& labels) {
+Histogram Registry::AddHistogram(std::string_view name, std::string_view help, const std::vector<double>& buckets,
+                                 const Labels& labels) {
   auto& family = prometheus::BuildHistogram().Name(std::string(name)).Help(std::string(help)).Register(*registry_);
   return Histogram(&family.Add(ToPrometheus(labels), buckets));
 }
@@ -142,7 +147,8 @@ void Registry::AddCounterFunction(std::string_view name, std::string_view help, 
 }
 
 void Registry::AddProcessMetrics(std::string_view program) {
-  AddGauge("gatepost_build_info", "1; the labels say what runs.", {{"program", program}, {"version", BuildVersion()}}).Set(1);
+  AddGauge("gatepost_build_info", "1; the labels say what runs.", {{"program", program}, {"version", BuildVersion()}})
+      .Set(1);
   AddGauge("process_start_time_seconds", "When the process started, in seconds since 1970.").Set(NowSeconds());
   AddCounterFunction("process_cpu_seconds_total", "User and system CPU time.", CpuSeconds);
   AddGaugeFunction("process_resident_memory_bytes", "Resident memory.", ResidentBytes);

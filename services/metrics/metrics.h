@@ -1,7 +1,8 @@
-// Metrics for Prometheus: thin handles, resolved once at start, over prometheus-cpp. This is the only room that includes it.
+// Metrics for Prometheus: thin handles, resolved once at start, over prometheus-cpp. This is the only room that
+// includes it.
 //
-// A handle that was default-constructed counts nothing, so that tests need no registry. Labels are closed sets (a verb, an
-// outcome) and at most a virtual server's id: never an address, a user or a text that a peer sent.
+// A handle that was default-constructed counts nothing, so that tests need no registry. Labels are closed sets (a verb,
+// an outcome) and at most a virtual server's id: never an address, a user or a text that a peer sent.
 //
 // Handles are thread-safe, cheap to copy, take no lock, and must not outlive the registry.
 #pragma once
@@ -78,12 +79,14 @@ class Registry {
   Registry(const Registry&) = delete;
   Registry& operator=(const Registry&) = delete;
 
-  // A name is registered once per set of label values; the same again is the same metric. Help belongs to the name. Thread-safe.
+  // A name is registered once per set of label values; the same again is the same metric. Help belongs to the name.
+  // Thread-safe.
   Counter AddCounter(std::string_view name, std::string_view help, const Labels& labels = {});
   Gauge AddGauge(std::string_view name, std::string_view help, const Labels& labels = {});
-  Histogram AddHistogram(std::string_view name, std::string_view help, const std::vector<double>& buckets, const Labels& labels = {});
-  // Asked at each scrape, on the exposer's thread; `read` must be thread-safe and quick. Registered for good. `counter`: the value
-  // never falls.
+  Histogram AddHistogram(std::string_view name, std::string_view help, const std::vector<double>& buckets,
+                         const Labels& labels = {});
+  // Asked at each scrape, on the exposer's thread; `read` must be thread-safe and quick. Registered for good.
+  // `counter`: the value never falls.
   void AddGaugeFunction(std::string_view name, std::string_view help, std::function<double()> read);
   void AddCounterFunction(std::string_view name, std::string_view help, std::function<double()> read);
 

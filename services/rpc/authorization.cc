@@ -57,8 +57,9 @@ const std::vector<MethodRule>& AllRules() { return Table(); }
 
 const MethodRule* FindRule(std::string_view method) {
   const std::vector<MethodRule>& table = Table();
-  const auto rule = std::lower_bound(table.begin(), table.end(), method,
-                                     [](const MethodRule& row, std::string_view wanted) { return row.method < wanted; });
+  const auto rule =
+      std::lower_bound(table.begin(), table.end(), method,
+                       [](const MethodRule& row, std::string_view wanted) { return row.method < wanted; });
   return rule != table.end() && rule->method == method ? &*rule : nullptr;
 }
 
@@ -74,7 +75,8 @@ absl::Status Authorizer::Judge(const PeerIdentity& identity, std::string_view me
   return absl::OkStatus();
 }
 
-absl::StatusOr<PeerIdentity> Authorizer::Authorize(const grpc::ServerContextBase& context, std::string_view method, PeerIdentity* caller) const {
+absl::StatusOr<PeerIdentity> Authorizer::Authorize(const grpc::ServerContextBase& context, std::string_view method,
+                                                   PeerIdentity* caller) const {
   const std::shared_ptr<const grpc::AuthContext> peer = context.auth_context();
   if (peer == nullptr) return Error(absl::StatusCode::kUnauthenticated, "NO_IDENTITY", "no certificate was shown");
   absl::StatusOr<PeerIdentity> identity = IdentifyPeer(*peer, trust_domain_);

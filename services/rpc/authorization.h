@@ -1,8 +1,8 @@
 // Who may call what: one table of every method of every service, deny by default.
 //
-// gRPC 1.51's server interceptors cannot fail a call cleanly, so every handler begins with Authorize() (unary ones through
-// rpc/call.h); `GuardedMethodsTest` in each service calls every method of its descriptors and fails on one that does not.
-// Permission is judged before existence, and before the request is looked at. Thread-safe.
+// gRPC 1.51's server interceptors cannot fail a call cleanly, so every handler begins with Authorize() (unary ones
+// through rpc/call.h); `GuardedMethodsTest` in each service calls every method of its descriptors and fails on one that
+// does not. Permission is judged before existence, and before the request is looked at. Thread-safe.
 #pragma once
 
 #include <absl/status/statusor.h>
@@ -44,7 +44,8 @@ const std::vector<MethodRule>& AllRules();
 class Authorizer {
  public:
   // The trust domain is that of the program's own identity. `denied` may be nullptr.
-  Authorizer(std::string trust_domain, const DenyList* denied) : trust_domain_(std::move(trust_domain)), denied_(denied) {}
+  Authorizer(std::string trust_domain, const DenyList* denied)
+      : trust_domain_(std::move(trust_domain)), denied_(denied) {}
 
   // The caller, if it may call `method`. UNAUTHENTICATED (ErrorInfo NO_IDENTITY, IDENTITY_DENIED) or PERMISSION_DENIED
   // (ROLE_NOT_ALLOWED) else; the status carries its details. `*caller`, if given, is whoever it is, allowed or not.

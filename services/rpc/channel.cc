@@ -22,7 +22,8 @@ std::string_view View(grpc::string_ref text) { return std::string_view(text.data
 
 // `host`, `host:port`, `1.2.3.4:port`, `[::1]:port`, `::1` -> the host.
 std::string_view HostOf(std::string_view target) {
-  if (target.starts_with('[')) return target.substr(1, target.find(']') == target.npos ? target.npos : target.find(']') - 1);
+  if (target.starts_with('['))
+    return target.substr(1, target.find(']') == target.npos ? target.npos : target.find(']') - 1);
   const size_t colon = target.rfind(':');
   return colon == target.npos || target.find(':') != colon ? target : target.substr(0, colon);
 }
@@ -32,7 +33,8 @@ bool NameMatches(std::string_view pattern, std::string_view name) {
   if (base::EqualsIgnoreCase(pattern, name)) return true;
   if (!pattern.starts_with("*.")) return false;
   const size_t dot = name.find('.');
-  return dot != name.npos && dot > 0 && pattern.find('.', 2) != pattern.npos && base::EqualsIgnoreCase(pattern.substr(1), name.substr(dot));
+  return dot != name.npos && dot > 0 && pattern.find('.', 2) != pattern.npos &&
+         base::EqualsIgnoreCase(pattern.substr(1), name.substr(dot));
 }
 
 bool AddressMatches(std::string_view listed, const base::IpAddress& wanted) {
@@ -59,23 +61,28 @@ class ServerVerifier final : public ExternalCertificateVerifier {
     for (const grpc::string_ref& uri : request.uri_names()) uris.emplace_back(View(uri));
     const absl::StatusOr<PeerIdentity> identity = JudgeLeaf(View(request.peer_cert()), uris, trust_domain_);
     if (!identity.ok()) return Refuse(base::FromAbsl(identity.status().message()));
-    if (identity->role != role_) return Refuse(base::StrCat("the server's role is ", RoleName(identity->role), ", not ", RoleName(role_)));
+    if (identity->role != role_)
+      return Refuse(base::StrCat("the server's role is ", RoleName(identity->role), ", not ", RoleName(role_)));
     const std::string host(server_name_.empty() ? HostOf(View(request.target_name())) : std::string_view(server_name_));
     if (const auto address = base::IpAddress::Parse(host); address.ok()) {
       const std::vector<grpc::string_ref> listed = request.ip_names();
-      if (std::any_of(listed.begin(), listed.end(), [&](grpc::string_ref ip) { return AddressMatches(View(ip), *address); })) {
+      if (std::any_of(listed.begin(), listed.end(),
+                      [&](grpc::string_ref ip) { return AddressMatches(View(ip), *address); })) {
         return grpc::Status::OK;
       }
     } else {
       const std::vector<grpc::string_ref> listed = request.dns_names();
-      if (std::any_of(listed.begin(), listed.end(), [&](grpc::string_ref name) { return NameMatches(View(name), host); })) {
+      if (std::any_of(listed.begin(), listed.end(),
+                      [&](grpc::string_ref name) { return NameMatches(View(name), host); })) {
         return grpc::Status::OK;
       }
     }
     return Refuse(base::StrCat("the server's certificate is not for ", host));
   }
 
-  static grpc::Status Refuse(std::string_view why) { return grpc::Status(grpc::StatusCode::UNAUTHENTICATED, std::string(why)); }
+  static grpc::Status Refuse(std::string_view why) {
+    return grpc::Status(grpc::StatusCode::UNAUTHENTICATED, std::string(why));
+  }
 
   const std::string trust_domain_;
   const Role role_;
@@ -93,8 +100,8 @@ absl::StatusOr<std::shared_ptr<grpc::Channel>> MakeChannel(const ChannelOptions&
   tls.watch_identity_key_cert_pairs();
   tls.set_verify_server_certs(true);
   tls.set_check_call_host(false);
-  tls.set_certificate_verifier(
-      ExternalCertificateVerifier::Create<ServerVerifier>(own.identity.trust_domain, options.server_role, options.server_name));
+  tls.set_certificate_verifier(ExternalCertificateVerifier::Create<ServerVerifier>(
+      own.identity.trust_domain, options.server_role, options.server_name));
 
   grpc::ChannelArguments arguments;
   arguments.SetLoadBalancingPolicyName("round_robin");

@@ -1,6 +1,6 @@
-// A client's channel to a service of ours: mutual TLS; the server must have the name that is dialled and the role that is meant, so
-// that a stolen edge certificate cannot answer as auth. One channel serves a whole program: thread-safe, connects by need,
-// spreads calls and streams over all addresses of the name (round_robin), pings every 30 s.
+// A client's channel to a service of ours: mutual TLS; the server must have the name that is dialled and the role that
+// is meant, so that a stolen edge certificate cannot answer as auth. One channel serves a whole program: thread-safe,
+// connects by need, spreads calls and streams over all addresses of the name (round_robin), pings every 30 s.
 #pragma once
 
 #include <absl/status/statusor.h>

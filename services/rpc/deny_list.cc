@@ -17,8 +17,8 @@ constexpr size_t kMaxFile = 4 << 20;
 std::string Mark(const std::string& path) {
   struct stat facts = {};
   if (stat(path.c_str(), &facts) != 0) return "";
-  return base::StrCat(static_cast<uint64_t>(facts.st_ino), ' ', static_cast<int64_t>(facts.st_size), ' ', static_cast<int64_t>(facts.st_mtim.tv_sec), ' ',
-                      static_cast<int64_t>(facts.st_mtim.tv_nsec));
+  return base::StrCat(static_cast<uint64_t>(facts.st_ino), ' ', static_cast<int64_t>(facts.st_size), ' ',
+                      static_cast<int64_t>(facts.st_mtim.tv_sec), ' ', static_cast<int64_t>(facts.st_mtim.tv_nsec));
 }
 
 }  // namespace

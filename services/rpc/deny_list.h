@@ -1,6 +1,6 @@
-// SPIFFE ids that are refused though their certificates are good: how a certificate is revoked. A file, one id a line, `#`
-// begins a comment; read anew within 2 s of a change. A file that cannot be read (any more) leaves the last list in force.
-// Thread-safe.
+// SPIFFE ids that are refused though their certificates are good: how a certificate is revoked. A file, one id a line,
+// `#` begins a comment; read anew within 2 s of a change. A file that cannot be read (any more) leaves the last list in
+// force. Thread-safe.
 #pragma once
 
 #include <absl/base/thread_annotations.h>

@@ -35,7 +35,8 @@ TEST(StatusDetailsTest, EveryErrorHasAReasonOfOurDomain) {
     EXPECT_EQ(details.domain, "gatepost");
   }
   EXPECT_TRUE(ToGrpcStatus(absl::OkStatus()).ok());
-  EXPECT_EQ(DecodeDetails(ToGrpcStatus(Error(absl::StatusCode::kAborted, "ETAG_NOT_CURRENT", ""))).reason, "ETAG_NOT_CURRENT");
+  EXPECT_EQ(DecodeDetails(ToGrpcStatus(Error(absl::StatusCode::kAborted, "ETAG_NOT_CURRENT", ""))).reason,
+            "ETAG_NOT_CURRENT");
 }
 
 TEST(StatusDetailsTest, AThousandViolationsFitIntoMetadataAndAreCounted) {
@@ -133,7 +134,8 @@ TEST(FieldMaskTest, OutputsNameAndEtagAreIgnoredWhereverTheyAreNamed) {
   wanted.set_etag("9");
   wanted.set_state(User::ENABLED);
   wanted.mutable_create_time()->set_seconds(5);
-  for (const FieldMask& mask : {Mask({"name", "etag", "state", "create_time", "create_time.seconds"}), Mask({"*"}), Mask({})}) {
+  for (const FieldMask& mask :
+       {Mask({"name", "etag", "state", "create_time", "create_time.seconds"}), Mask({"*"}), Mask({})}) {
     User stored = StoredUser();
     EXPECT_TRUE(ApplyMask(&mask, wanted, &stored).empty());
     EXPECT_EQ(stored.name(), "users/a");

@@ -23,7 +23,9 @@ bool IsOutput(const FieldDescriptor* field) {
 }
 
 // Of the resource itself.
-bool IsFixed(const FieldDescriptor* field) { return field->name() == "name" || field->name() == "etag" || IsOutput(field); }
+bool IsFixed(const FieldDescriptor* field) {
+  return field->name() == "name" || field->name() == "etag" || IsOutput(field);
+}
 
 bool ChangesOutput(const Descriptor* descriptor, std::string_view path) {
   bool top = true;
@@ -63,7 +65,8 @@ std::vector<FieldViolation> ApplyMask(const FieldMask* mask, const Message& want
     for (const std::string& path : mask->paths()) {
       if (path == "*") {
         AddAll(descriptor, &effective);
-      } else if (base::StrCat('.', path, '.').find("..") != std::string::npos || !FieldMaskUtil::GetFieldDescriptors(descriptor, path, nullptr)) {
+      } else if (base::StrCat('.', path, '.').find("..") != std::string::npos ||
+                 !FieldMaskUtil::GetFieldDescriptors(descriptor, path, nullptr)) {
         violations.push_back({"update_mask", base::StrCat("no such field: ", path.substr(0, 200))});
       } else if (!ChangesOutput(descriptor, path)) {
         effective.add_paths(path);
@@ -86,7 +89,8 @@ bool MaskNames(const FieldMask* mask, const Message& wanted, std::string_view fi
                                      : wanted.GetReflection()->HasField(wanted, descriptor);
   }
   return std::any_of(mask->paths().begin(), mask->paths().end(), [&](std::string_view path) {
-    return path == "*" || path == field || (path.starts_with(field) && path.size() > field.size() && path[field.size()] == '.');
+    return path == "*" || path == field ||
+           (path.starts_with(field) && path.size() > field.size() && path[field.size()] == '.');
   });
 }
 

@@ -86,7 +86,8 @@ void HealthService::Shutdown() {
 
 HealthCheckResponse::ServingStatus HealthService::StatusOf(const std::string& service) const {
   if (service == "liveness") return HealthCheckResponse::SERVING;
-  if (service.empty() || service == "readiness") return ready_ ? HealthCheckResponse::SERVING : HealthCheckResponse::NOT_SERVING;
+  if (service.empty() || service == "readiness")
+    return ready_ ? HealthCheckResponse::SERVING : HealthCheckResponse::NOT_SERVING;
   return HealthCheckResponse::SERVICE_UNKNOWN;
 }
 
@@ -101,7 +102,8 @@ grpc::ServerUnaryReactor* HealthService::Check(grpc::CallbackServerContext* cont
   return reactor;
 }
 
-grpc::ServerWriteReactor<HealthCheckResponse>* HealthService::Watch(grpc::CallbackServerContext* /*context*/, const HealthCheckRequest* request) {
+grpc::ServerWriteReactor<HealthCheckResponse>* HealthService::Watch(grpc::CallbackServerContext* /*context*/,
+                                                                    const HealthCheckRequest* request) {
   return new Watcher(this, request->service());
 }
 

@@ -12,8 +12,10 @@ constexpr size_t kMaxFile = 1 << 20;
 absl::StatusOr<std::string> ReadPem(const std::string& path, std::string_view what, std::string_view label) {
   if (path.empty()) return absl::FailedPreconditionError(base::StrCat("no ", what, " was given"));
   absl::StatusOr<std::string> text = base::ReadFile(path, kMaxFile);
-  if (!text.ok()) return absl::FailedPreconditionError(base::StrCat(what, ": ", base::FromAbsl(text.status().message())));
-  if (text->find(label) == std::string::npos) return absl::FailedPreconditionError(base::StrCat(what, ": ", path, ": not PEM"));
+  if (!text.ok())
+    return absl::FailedPreconditionError(base::StrCat(what, ": ", base::FromAbsl(text.status().message())));
+  if (text->find(label) == std::string::npos)
+    return absl::FailedPreconditionError(base::StrCat(what, ": ", path, ": not PEM"));
   return text;
 }
 

@@ -1,6 +1,6 @@
-// A program's own identity: certificate, key and CA bundle as files that are read anew when they change, and what the leaf in
-// them says. A bundle may hold two CAs during a rotation. Replace files by rename, and certificate and key together (`gatepostctl pki
-// renew` does): a pair that does not match is not taken up.
+// A program's own identity: certificate, key and CA bundle as files that are read anew when they change, and what the
+// leaf in them says. A bundle may hold two CAs during a rotation. Replace files by rename, and certificate and key
+// together (`gatepostctl pki renew` does): a pair that does not match is not taken up.
 #pragma once
 
 #include <absl/status/statusor.h>
@@ -24,13 +24,14 @@ struct OwnIdentity {
   base::WallTime not_after;
 };
 
-// Reads all three, so that what is missing or wrong is said at start. FAILED_PRECONDITION names the file and the reason; also
-// when the leaf is not exactly one identity of ours.
+// Reads all three, so that what is missing or wrong is said at start. FAILED_PRECONDITION names the file and the
+// reason; also when the leaf is not exactly one identity of ours.
 absl::StatusOr<OwnIdentity> ReadOwnIdentity(const IdentityFiles& files);
 
 // When the leaf on disk ends, in seconds since 1970; 0: it cannot be read. For the metric.
 double OwnExpirySeconds(const IdentityFiles& files);
 inline constexpr char kIdentityExpiryMetric[] = "gatepost_identity_expiry_timestamp_seconds";
-inline constexpr char kIdentityExpiryHelp[] = "When the program's own certificate ends, in seconds since 1970; 0: it cannot be read.";
+inline constexpr char kIdentityExpiryHelp[] =
+    "When the program's own certificate ends, in seconds since 1970; 0: it cannot be read.";
 
 }  // namespace gatepost::rpc

@@ -27,12 +27,14 @@ TEST(PeerIdentityTest, OnlyTheFullFormIsAnIdentity) {
   EXPECT_EQ(identity->trust_domain, "example.org");
   EXPECT_EQ(identity->role, Role::kEdge);
   EXPECT_EQ(identity->name, "pool-1");
-  for (const char* bad :
-       {"", "spiffe://", "spiffe://example.org/gatepost/edge", "spiffe://example.org/gatepost/edge/", "spiffe://example.org/gatepost/edge/a/b",
-        "spiffe://example.org/other/edge/a", "spiffe://example.org/gatepost/root/a", "spiffe:///gatepost/edge/a", "https://example.org/gatepost/edge/a",
-        "spiffe://Example.org/gatepost/edge/a", "spiffe://example.org/gatepost/edge/A", "spiffe://example.org/gatepost/edge/a ",
-        "spiffe://example.org/gatepost/Edge/a", "spiffe://example.org:1/gatepost/edge/a", "spiffe://u@example.org/gatepost/edge/a",
-        "spiffe://example.org/gatepost/edge/..", "spiffe://example.org/gatepost/edge/a?b", "spiffe://example.org/gatepost/edge/%61"}) {
+  for (const char* bad : {"", "spiffe://", "spiffe://example.org/gatepost/edge", "spiffe://example.org/gatepost/edge/",
+                          "spiffe://example.org/gatepost/edge/a/b", "spiffe://example.org/other/edge/a",
+                          "spiffe://example.org/gatepost/root/a", "spiffe:///gatepost/edge/a",
+                          "https://example.org/gatepost/edge/a", "spiffe://Example.org/gatepost/edge/a",
+                          "spiffe://example.org/gatepost/edge/A", "spiffe://example.org/gatepost/edge/a ",
+                          "spiffe://example.org/gatepost/Edge/a", "spiffe://example.org:1/gatepost/edge/a",
+                          "spiffe://u@example.org/gatepost/edge/a", "spiffe://example.org/gatepost/edge/..",
+                          "spiffe://example.org/gatepost/edge/a?b", "spiffe://example.org/gatepost/edge/%61"}) {
     EXPECT_FALSE(ParsePeerIdentity(bad).ok()) << bad;
   }
 }
@@ -48,7 +50,8 @@ TEST(LeafCertificateTest, FactsAreWhatWasIssued) {
   ASSERT_TRUE(facts.ok()) << facts.status();
   EXPECT_EQ(facts->uris, (std::vector<std::string>{"spiffe://test/gatepost/edge/a", "https://example.org/second"}));
   EXPECT_FALSE(facts->is_ca);
-  EXPECT_EQ(std::chrono::floor<std::chrono::seconds>(facts->not_after), std::chrono::floor<std::chrono::seconds>(tls::ParseChain(pem)->front().not_after));
+  EXPECT_EQ(std::chrono::floor<std::chrono::seconds>(facts->not_after),
+            std::chrono::floor<std::chrono::seconds>(tls::ParseChain(pem)->front().not_after));
   EXPECT_TRUE(ReadLeaf(pki.ca())->is_ca);
 }
 
@@ -59,7 +62,8 @@ TEST(LeafCertificateTest, EveryTruncationAndEveryFlippedOctetIsReadSafely) {
   const absl::StatusOr<LeafFacts> whole = ReadLeaf(pem);
   ASSERT_TRUE(whole.ok());
   const size_t end = pem.find("-----END");
-  for (size_t length = 0; length < end - 1; length += 3) EXPECT_FALSE(ReadLeaf(pem.substr(0, length) + pem.substr(end)).ok()) << length;
+  for (size_t length = 0; length < end - 1; length += 3)
+    EXPECT_FALSE(ReadLeaf(pem.substr(0, length) + pem.substr(end)).ok()) << length;
   for (size_t at = 28; at + 30 < pem.size(); ++at) {
     std::string changed = pem;
     changed[at] = changed[at] == 'A' ? 'B' : 'A';
@@ -84,7 +88,8 @@ TEST(PeerIdentityTest, ALeafWithTwoUrisOrOfACaOrOfAnotherTrustDomainProvesNothin
   ca.is_ca = true;
   tls::LeafOptions foreign = TestPki::Leaf("edge/a");
   foreign.uris = {"spiffe://other/gatepost/edge/a"};
-  for (const tls::LeafOptions& bad : {two, none, ca, foreign}) EXPECT_TRUE(absl::IsUnauthenticated(judge(bad).status())) << judge(bad).status();
+  for (const tls::LeafOptions& bad : {two, none, ca, foreign})
+    EXPECT_TRUE(absl::IsUnauthenticated(judge(bad).status())) << judge(bad).status();
   // What another reader found in it must be the same.
   std::string key;
   const std::string pem = pki.IssuePem(TestPki::Leaf("edge/a"), &key);
@@ -118,10 +123,12 @@ TEST(IdentityFilesTest, WhatIsWrongIsSaidByFile) {
 TEST(AuthorizationTest, TheTableIsExactlyTheMethodsOfTheDescriptors) {
   std::set<std::string> methods;
   for (const google::protobuf::FileDescriptor* file :
-       {auth::v1::User::descriptor()->file(), auth::v1::Start::descriptor()->file(), config::v1::VirtualServer::descriptor()->file(),
-        config::v1::Certificate::descriptor()->file(), config::v1::Edge::descriptor()->file(), config::v1::Unit::descriptor()->file()}) {
+       {auth::v1::User::descriptor()->file(), auth::v1::Start::descriptor()->file(),
+        config::v1::VirtualServer::descriptor()->file(), config::v1::Certificate::descriptor()->file(),
+        config::v1::Edge::descriptor()->file(), config::v1::Unit::descriptor()->file()}) {
     for (int s = 0; s < file->service_count(); ++s) {
-      for (int m = 0; m < file->service(s)->method_count(); ++m) methods.insert(file->service(s)->method(m)->full_name());
+      for (int m = 0; m < file->service(s)->method_count(); ++m)
+        methods.insert(file->service(s)->method(m)->full_name());
     }
   }
   std::set<std::string> entries;
@@ -139,7 +146,8 @@ TEST(AuthorizationTest, RolesAreAsTheDesignSays) {
     EXPECT_EQ(rule.roles.Has(Role::kEdge), streams) << rule.method;
     EXPECT_EQ(rule.roles.Has(Role::kAdmin), !streams) << rule.method;
     EXPECT_EQ(rule.roles.Has(Role::kViewer), reads) << rule.method;
-    EXPECT_EQ(rule.roles.Has(Role::kOperator), !streams && (reads || service.find("User") == service.npos)) << rule.method;
+    EXPECT_EQ(rule.roles.Has(Role::kOperator), !streams && (reads || service.find("User") == service.npos))
+        << rule.method;
     EXPECT_FALSE(rule.roles.Has(Role::kConfig) || rule.roles.Has(Role::kAuth)) << rule.method;
     EXPECT_EQ(rule.mutates, !reads && !streams) << rule.method;
   }
@@ -188,9 +196,11 @@ TEST(AuthorizationTest, ADeniedIdentityIsUnauthenticatedEvenWhereItsRoleMay) {
   ASSERT_TRUE(denied.ok());
   const Authorizer authorizer("test", denied->get());
   const std::string_view method = "gatepost.auth.v1.UserService.GetUser";
-  EXPECT_TRUE(absl::IsUnauthenticated(authorizer.Judge(*ParsePeerIdentity("spiffe://test/gatepost/admin/eve"), method)));
+  EXPECT_TRUE(
+      absl::IsUnauthenticated(authorizer.Judge(*ParsePeerIdentity("spiffe://test/gatepost/admin/eve"), method)));
   EXPECT_TRUE(authorizer.Judge(*ParsePeerIdentity("spiffe://test/gatepost/admin/bob"), method).ok());
-  EXPECT_TRUE(absl::IsPermissionDenied(authorizer.Judge(*ParsePeerIdentity("spiffe://test/gatepost/edge/bob"), method)));
+  EXPECT_TRUE(
+      absl::IsPermissionDenied(authorizer.Judge(*ParsePeerIdentity("spiffe://test/gatepost/edge/bob"), method)));
 }
 
 }  // namespace

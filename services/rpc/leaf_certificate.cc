@@ -15,12 +15,15 @@ constexpr size_t kMaxPem = 64 << 10;
 constexpr size_t kMaxNames = 100;
 
 // Tags, X.690. Context-specific ones as X.509 uses them.
-constexpr uint8_t kBoolean = 0x01, kInteger = 0x02, kOctetString = 0x04, kOid = 0x06, kUtcTime = 0x17, kGeneralizedTime = 0x18, kSequence = 0x30;
+constexpr uint8_t kBoolean = 0x01, kInteger = 0x02, kOctetString = 0x04, kOid = 0x06, kUtcTime = 0x17,
+                  kGeneralizedTime = 0x18, kSequence = 0x30;
 constexpr uint8_t kVersion = 0xa0, kExtensions = 0xa3, kUriName = 0x86;
 constexpr std::string_view kBasicConstraints("\x55\x1d\x13", 3);
 constexpr std::string_view kSubjectAltName("\x55\x1d\x11", 3);
 
-absl::Status Malformed(std::string_view what) { return absl::InvalidArgumentError(base::StrCat("not a certificate: ", what)); }
+absl::Status Malformed(std::string_view what) {
+  return absl::InvalidArgumentError(base::StrCat("not a certificate: ", what));
+}
 
 // Elements one behind the other.
 class DerReader {
@@ -70,7 +73,8 @@ std::optional<base::WallTime> ParseTime(uint8_t tag, std::string_view text) {
   time.tm_hour = number(year_digits + 4, 2);
   time.tm_min = number(year_digits + 6, 2);
   time.tm_sec = number(year_digits + 8, 2);
-  if (year < 0 || time.tm_mon < 0 || time.tm_mday < 1 || time.tm_hour < 0 || time.tm_min < 0 || time.tm_sec < 0) return std::nullopt;
+  if (year < 0 || time.tm_mon < 0 || time.tm_mday < 1 || time.tm_hour < 0 || time.tm_min < 0 || time.tm_sec < 0)
+    return std::nullopt;
   return std::chrono::system_clock::from_time_t(timegm(&time));
 }
 

@@ -1,5 +1,6 @@
-// The few facts of an X.509 certificate that identities need: whether it is a CA, its URI SANs, when it ends. A bounded reader
-// of DER without recursion; signatures are gRPC's business, and everything about TLS certificates is tls/'s. Thread-safe.
+// The few facts of an X.509 certificate that identities need: whether it is a CA, its URI SANs, when it ends. A bounded
+// reader of DER without recursion; signatures are gRPC's business, and everything about TLS certificates is tls/'s.
+// Thread-safe.
 #pragma once
 
 #include <absl/status/statusor.h>

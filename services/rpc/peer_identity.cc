@@ -20,7 +20,8 @@ bool IsName(std::string_view text, size_t most) {
 }
 
 absl::Status NoIdentity(std::string_view why) {
-  return Error(absl::StatusCode::kUnauthenticated, "NO_IDENTITY", base::StrCat("the certificate proves no identity: ", why));
+  return Error(absl::StatusCode::kUnauthenticated, "NO_IDENTITY",
+               base::StrCat("the certificate proves no identity: ", why));
 }
 
 }  // namespace
@@ -62,7 +63,8 @@ absl::StatusOr<PeerIdentity> ParsePeerIdentity(std::string_view uri) {
   return PeerIdentity{std::string(uri), std::string(parts[0]), *role, std::string(parts[3])};
 }
 
-absl::StatusOr<PeerIdentity> JudgeLeaf(std::string_view leaf_pem, const std::vector<std::string>& uris, std::string_view trust_domain) {
+absl::StatusOr<PeerIdentity> JudgeLeaf(std::string_view leaf_pem, const std::vector<std::string>& uris,
+                                       std::string_view trust_domain) {
   const absl::StatusOr<LeafFacts> leaf = ReadLeaf(leaf_pem);
   if (!leaf.ok()) return NoIdentity("it cannot be read");
   if (leaf->is_ca) return NoIdentity("it is a CA's");
@@ -75,7 +77,8 @@ absl::StatusOr<PeerIdentity> JudgeLeaf(std::string_view leaf_pem, const std::vec
 }
 
 absl::StatusOr<PeerIdentity> IdentifyPeer(const grpc::AuthContext& context, std::string_view trust_domain) {
-  if (!context.IsPeerAuthenticated()) return Error(absl::StatusCode::kUnauthenticated, "NO_IDENTITY", "no certificate was shown");
+  if (!context.IsPeerAuthenticated())
+    return Error(absl::StatusCode::kUnauthenticated, "NO_IDENTITY", "no certificate was shown");
   const std::vector<grpc::string_ref> leaf = context.FindPropertyValues("x509_pem_cert");
   if (leaf.size() != 1) return NoIdentity("it cannot be read");
   std::vector<std::string> uris;

@@ -14,7 +14,8 @@
 namespace gatepost::rpc {
 
 enum class Role { kEdge, kConfig, kAuth, kViewer, kOperator, kAdmin };
-inline constexpr Role kAllRoles[] = {Role::kEdge, Role::kConfig, Role::kAuth, Role::kViewer, Role::kOperator, Role::kAdmin};
+inline constexpr Role kAllRoles[] = {Role::kEdge,   Role::kConfig,   Role::kAuth,
+                                     Role::kViewer, Role::kOperator, Role::kAdmin};
 
 // "edge", "config", "auth", "viewer", "operator", "admin".
 std::string_view RoleName(Role role);
@@ -31,9 +32,10 @@ struct PeerIdentity {
 // INVALID_ARGUMENT else.
 absl::StatusOr<PeerIdentity> ParsePeerIdentity(std::string_view uri);
 
-// The identity that a leaf proves. UNAUTHENTICATED: not exactly one URI SAN, not an identity of ours, of another trust domain, or
-// the leaf is a CA or cannot be read. `leaf_pem` is the leaf alone; `uris` are its URI SANs.
-absl::StatusOr<PeerIdentity> JudgeLeaf(std::string_view leaf_pem, const std::vector<std::string>& uris, std::string_view trust_domain);
+// The identity that a leaf proves. UNAUTHENTICATED: not exactly one URI SAN, not an identity of ours, of another trust
+// domain, or the leaf is a CA or cannot be read. `leaf_pem` is the leaf alone; `uris` are its URI SANs.
+absl::StatusOr<PeerIdentity> JudgeLeaf(std::string_view leaf_pem, const std::vector<std::string>& uris,
+                                       std::string_view trust_domain);
 
 // The identity of a server's caller. UNAUTHENTICATED as above, and without a verified client certificate.
 absl::StatusOr<PeerIdentity> IdentifyPeer(const grpc::AuthContext& context, std::string_view trust_domain);

@@ -31,25 +31,29 @@ void SetLimits(const char* name, grpc::ServerBuilder* builder) {
   builder->SetDefaultCompressionAlgorithm(GRPC_COMPRESS_NONE);
 }
 
-absl::StatusOr<std::unique_ptr<grpc::Server>> Start(const std::string& listen, grpc::ServerBuilder* builder, const int* port) {
+absl::StatusOr<std::unique_ptr<grpc::Server>> Start(const std::string& listen, grpc::ServerBuilder* builder,
+                                                    const int* port) {
   std::unique_ptr<grpc::Server> server = builder->BuildAndStart();
   if (server == nullptr || *port <= 0) {
-    return absl::UnavailableError(base::StrCat("cannot listen on ", listen, ": is the address this machine's, and free?"));
+    return absl::UnavailableError(
+        base::StrCat("cannot listen on ", listen, ": is the address this machine's, and free?"));
   }
   return server;
 }
 
 }  // namespace
 
-absl::StatusOr<std::unique_ptr<grpc::Server>> StartServer(const ServerOptions& options, const std::vector<grpc::Service*>& services, int* port) {
+absl::StatusOr<std::unique_ptr<grpc::Server>> StartServer(const ServerOptions& options,
+                                                          const std::vector<grpc::Service*>& services, int* port) {
   GATEPOST_RETURN_IF_ERROR(ReadOwnIdentity(options.identity).status());
-  grpc::experimental::TlsServerCredentialsOptions tls(std::make_shared<grpc::experimental::FileWatcherCertificateProvider>(
-      options.identity.key, options.identity.cert, options.identity.ca, options.identity.reload_seconds));
+  grpc::experimental::TlsServerCredentialsOptions tls(
+      std::make_shared<grpc::experimental::FileWatcherCertificateProvider>(
+          options.identity.key, options.identity.cert, options.identity.ca, options.identity.reload_seconds));
   tls.watch_root_certs();
   tls.watch_identity_key_cert_pairs();
   tls.set_cert_request_type(GRPC_SSL_REQUEST_AND_REQUIRE_CLIENT_CERTIFICATE_AND_VERIFY);
-  // gRPC verifies chain and dates; what the leaf says is judged per call, so that a refusal has a reason, and a denied identity
-  // is refused on the connections that it has.
+  // gRPC verifies chain and dates; what the leaf says is judged per call, so that a refusal has a reason, and a denied
+  // identity is refused on the connections that it has.
   tls.set_check_call_host(false);
 
   if (options.reflection) {
@@ -72,7 +76,8 @@ absl::StatusOr<std::unique_ptr<grpc::Server>> StartServer(const ServerOptions& o
   return Start(options.listen, &builder, port);
 }
 
-absl::StatusOr<std::unique_ptr<grpc::Server>> StartPlaintextServer(const std::string& listen, grpc::Service* health, int* port) {
+absl::StatusOr<std::unique_ptr<grpc::Server>> StartPlaintextServer(const std::string& listen, grpc::Service* health,
+                                                                   int* port) {
   grpc::ServerBuilder builder;
   SetLimits("health", &builder);
   *port = 0;

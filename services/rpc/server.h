@@ -1,5 +1,6 @@
-// A gRPC server that speaks mutual TLS alone, with the limits of the control plane (limits.md). Its credentials follow their
-// files. Who may call what is rpc/authorization's; without a certificate of our CA nobody gets through the handshake.
+// A gRPC server that speaks mutual TLS alone, with the limits of the control plane (limits.md). Its credentials follow
+// their files. Who may call what is rpc/authorization's; without a certificate of our CA nobody gets through the
+// handshake.
 #pragma once
 
 #include <absl/status/statusor.h>
@@ -28,12 +29,13 @@ struct ServerOptions {
   bool reflection = false;  // v1alpha, for grpcurl; any peer with a certificate may use it.
 };
 
-// Starts serving. The services outlive the server. `*port` is the port. FAILED_PRECONDITION: the identity; UNAVAILABLE: the address
-// is taken. A port is never shared with another process.
-absl::StatusOr<std::unique_ptr<grpc::Server>> StartServer(const ServerOptions& options, const std::vector<grpc::Service*>& services,
-                                                          int* port);
+// Starts serving. The services outlive the server. `*port` is the port. FAILED_PRECONDITION: the identity; UNAVAILABLE:
+// the address is taken. A port is never shared with another process.
+absl::StatusOr<std::unique_ptr<grpc::Server>> StartServer(const ServerOptions& options,
+                                                          const std::vector<grpc::Service*>& services, int* port);
 
 // A server without TLS for health probes: give it HealthService alone.
-absl::StatusOr<std::unique_ptr<grpc::Server>> StartPlaintextServer(const std::string& listen, grpc::Service* health, int* port);
+absl::StatusOr<std::unique_ptr<grpc::Server>> StartPlaintextServer(const std::string& listen, grpc::Service* health,
+                                                                   int* port);
 
 }  // namespace gatepost::rpc

@@ -1,5 +1,5 @@
-// Mutual TLS over real connections: who gets through, who is refused with which reason, certificates that change while the server
-// runs, the limits of the control plane, health.
+// Mutual TLS over real connections: who gets through, who is refused with which reason, certificates that change while
+// the server runs, the limits of the control plane, health.
 #include "services/rpc/server.h"
 
 #include <gtest/gtest.h>
@@ -64,14 +64,16 @@ class ServerTest : public testing::Test {
   }
   std::string Address(const char* host = "127.0.0.1") const { return std::string(host) + ":" + std::to_string(port_); }
 
-  static grpc::Status Ask(const std::shared_ptr<grpc::Channel>& channel, User* response, const GetUserRequest& request = {}) {
+  static grpc::Status Ask(const std::shared_ptr<grpc::Channel>& channel, User* response,
+                          const GetUserRequest& request = {}) {
     grpc::ClientContext context;
     context.set_deadline(std::chrono::system_clock::now() + std::chrono::seconds(10));
     return UserService::NewStub(channel)->GetUser(&context, request, response);
   }
   grpc::Status AskAs(const IdentityFiles& identity, Role server_role = Role::kAuth, const char* host = "127.0.0.1",
                      const std::string& server_name = "") {
-    auto channel = MakeChannel({.address = Address(host), .identity = identity, .server_role = server_role, .server_name = server_name});
+    auto channel = MakeChannel(
+        {.address = Address(host), .identity = identity, .server_role = server_role, .server_name = server_name});
     if (!channel.ok()) return ToGrpcStatus(channel.status());
     User response;
     const grpc::Status status = Ask(*channel, &response);
@@ -154,8 +156,10 @@ TEST_F(ServerTest, AClientRefusesTheRightRoleUnderAWrongNameAndTheReverse) {
   EXPECT_TRUE(AskAs(viewer, Role::kAuth, "127.0.0.1").ok());
   EXPECT_TRUE(AskAs(viewer, Role::kAuth, "localhost").ok());
   EXPECT_TRUE(AskAs(viewer, Role::kAuth, "127.0.0.1", "localhost").ok()) << "a tunnel";
-  EXPECT_EQ(AskAs(viewer, Role::kAuth, "127.0.0.1", "auth.example.org").error_code(), grpc::StatusCode::UNAVAILABLE) << "right role, wrong name";
-  EXPECT_EQ(AskAs(viewer, Role::kAuth, "127.0.0.1", "127.0.0.2").error_code(), grpc::StatusCode::UNAVAILABLE) << "right role, wrong address";
+  EXPECT_EQ(AskAs(viewer, Role::kAuth, "127.0.0.1", "auth.example.org").error_code(), grpc::StatusCode::UNAVAILABLE)
+      << "right role, wrong name";
+  EXPECT_EQ(AskAs(viewer, Role::kAuth, "127.0.0.1", "127.0.0.2").error_code(), grpc::StatusCode::UNAVAILABLE)
+      << "right role, wrong address";
   EXPECT_EQ(AskAs(viewer, Role::kConfig).error_code(), grpc::StatusCode::UNAVAILABLE) << "right name, wrong role";
 }
 
@@ -201,7 +205,8 @@ TEST_F(ServerTest, CertificatesAndBundlesAreReloaded) {
     status = AskAs(client);
   } while (!status.ok() && std::chrono::steady_clock::now() < deadline);
   EXPECT_TRUE(status.ok()) << status.error_message();
-  EXPECT_TRUE(AskAs(pki_.Issue(TestPki::Leaf("viewer/old"), pki_.ca() + next.ca())).ok()) << "the old CA's leaves live on";
+  EXPECT_TRUE(AskAs(pki_.Issue(TestPki::Leaf("viewer/old"), pki_.ca() + next.ca())).ok())
+      << "the old CA's leaves live on";
 }
 
 TEST_F(ServerTest, StartSaysWhatIsWrong) {
@@ -238,7 +243,8 @@ TEST_F(ServerTest, MetadataBeyond8KiBAreRefused) {
     context.AddMetadata("x-padding", std::string(octets, 'x'));
     User response;
     const grpc::Status status = UserService::NewStub(*channel)->GetUser(&context, {}, &response);
-    EXPECT_EQ(status.error_code(), octets == 7000 ? grpc::StatusCode::OK : grpc::StatusCode::RESOURCE_EXHAUSTED) << status.error_message();
+    EXPECT_EQ(status.error_code(), octets == 7000 ? grpc::StatusCode::OK : grpc::StatusCode::RESOURCE_EXHAUSTED)
+        << status.error_message();
   }
 }
 
@@ -279,14 +285,16 @@ TEST_F(ServerTest, HealthIsServedInTheClearAndFollowsReadiness) {
   int port = 0;
   auto server = StartPlaintextServer("127.0.0.1:0", &health_, &port);
   ASSERT_TRUE(server.ok()) << server.status();
-  const auto stub = Health::NewStub(grpc::CreateChannel("127.0.0.1:" + std::to_string(port), grpc::InsecureChannelCredentials()));
+  const auto stub =
+      Health::NewStub(grpc::CreateChannel("127.0.0.1:" + std::to_string(port), grpc::InsecureChannelCredentials()));
   const auto check = [&](const std::string& service) {
     grpc::ClientContext context;
     HealthCheckRequest request;
     request.set_service(service);
     HealthCheckResponse response;
     const grpc::Status status = stub->Check(&context, request, &response);
-    return status.ok() ? HealthCheckResponse::ServingStatus_Name(response.status()) : std::to_string(status.error_code());
+    return status.ok() ? HealthCheckResponse::ServingStatus_Name(response.status())
+                       : std::to_string(status.error_code());
   };
   EXPECT_EQ(check("liveness"), "SERVING");
   EXPECT_EQ(check("readiness"), "NOT_SERVING");

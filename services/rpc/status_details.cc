@@ -128,7 +128,8 @@ ErrorDetails DecodeDetails(const grpc::Status& status) {
       result.reason = info.reason();
       result.domain = info.domain();
     } else if (detail.UnpackTo(&bad)) {
-      for (const auto& violation : bad.field_violations()) result.violations.push_back({violation.field(), violation.description()});
+      for (const auto& violation : bad.field_violations())
+        result.violations.push_back({violation.field(), violation.description()});
     }
   }
   return result;
@@ -141,7 +142,8 @@ absl::Status FromGrpcStatus(const grpc::Status& status) {
   if (status.error_details().empty() || !details.ParseFromString(status.error_details())) return result;
   for (const auto& detail : details.details()) {
     if (detail.Is<google::rpc::ErrorInfo>()) result.SetPayload(kErrorInfoUrl, absl::Cord(base::ToAbsl(detail.value())));
-    if (detail.Is<google::rpc::BadRequest>()) result.SetPayload(kBadRequestUrl, absl::Cord(base::ToAbsl(detail.value())));
+    if (detail.Is<google::rpc::BadRequest>())
+      result.SetPayload(kBadRequestUrl, absl::Cord(base::ToAbsl(detail.value())));
   }
   return result;
 }

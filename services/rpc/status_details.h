@@ -1,6 +1,6 @@
-// absl::Status inside the programs, google.rpc details on the wire: ErrorInfo{reason, domain "gatepost"} with every error, BadRequest
-// with all field violations on bad input. Details travel inside an absl::Status as payloads, so that code between a decision
-// and the handler needs to know none of this. Thread-safe.
+// absl::Status inside the programs, google.rpc details on the wire: ErrorInfo{reason, domain "gatepost"} with every
+// error, BadRequest with all field violations on bad input. Details travel inside an absl::Status as payloads, so that
+// code between a decision and the handler needs to know none of this. Thread-safe.
 #pragma once
 
 #include <absl/status/status.h>
@@ -26,8 +26,8 @@ absl::Status Error(absl::StatusCode code, std::string_view reason, std::string_v
 // INVALID_ARGUMENT with every violation (reason INVALID_FIELDS). The message names the first one.
 absl::Status InvalidFields(const std::vector<FieldViolation>& violations);
 
-// A status without a reason gets one of its code ("NOT_FOUND"). OK is OK. gRPC's limit on metadata (8 KiB) is kept: violations
-// that do not fit are left out and said to be.
+// A status without a reason gets one of its code ("NOT_FOUND"). OK is OK. gRPC's limit on metadata (8 KiB) is kept:
+// violations that do not fit are left out and said to be.
 grpc::Status ToGrpcStatus(const absl::Status& status);
 
 // What a client can learn of a failure.
