@@ -174,7 +174,7 @@ std::string RelativeTime(int64_t seconds, int64_t now) {
   } else if (distance < 48 * 3600) {
     amount = std::to_string(distance / 3600) + " h";
   } else {
-    amount = std::to_string(distance / 86400) + " days";
+    amount = std::to_string((distance + 43200) / 86400) + " days";  // the nearest: what was just made says what was asked for
   }
   return seconds >= now ? "in " + amount : amount + " ago";
 }
