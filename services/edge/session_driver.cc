@@ -16,14 +16,13 @@
 namespace gatepost::edge {
 namespace {
 
-// From here on the client is sending message data: there is more to come, so reading pays without waiting first.
-constexpr size_t kBulk = 4096;
 // A reply buffer of this size is kept while the session idles.
 constexpr size_t kKeptOutput = 1024;
 
 }  // namespace
 
-SessionDriver::SessionDriver(Options options) : options_(std::move(options)), session_(std::move(options_.session)) {}
+SessionDriver::SessionDriver(Options options, smtp::SessionOptions session)
+    : options_(std::move(options)), session_(std::move(session)) {}
 
 asio::awaitable<void> SessionDriver::Run() {
   smtp::Event event = options_.start;
@@ -34,9 +33,10 @@ asio::awaitable<void> SessionDriver::Run() {
       linger = close->linger;
       break;
     }
-    if (std::optional<smtp::Event> judged = Judge(action)) {
-      event = std::move(*judged);
-    } else {
+    // What a session does most, and where it idles, costs no coroutine more than it needs: each holds memory.
+    if (const auto* read = std::get_if<smtp::ReadClient>(&action)) {
+      event = co_await Read(*read);
+    } else if (!Judge(action, &event)) {
       event = co_await Perform(action);
     }
   }
@@ -45,24 +45,26 @@ asio::awaitable<void> SessionDriver::Run() {
   co_await options_.upstream->Quit();
 }
 
-std::optional<smtp::Event> SessionDriver::Judge(const smtp::Action& action) {
+bool SessionDriver::Judge(const smtp::Action& action, smtp::Event* event) {
   const policy::CompiledVirtualServer& policy = options_.virtual_server->policy();
   if (const auto* ask = std::get_if<smtp::JudgeRecipient>(&action)) {
     const smtp::Mailbox& recipient = ask->recipient->mailbox;
-    return smtp::Judged{
-        policy::JudgeRecipient(policy, *ask->client, ask->identity, {recipient.local, recipient.domain})};
+    *event =
+        smtp::Judged{policy::JudgeRecipient(policy, *ask->client, ask->identity, {recipient.local, recipient.domain})};
+    return true;
   }
   if (const auto* ask = std::get_if<smtp::JudgeMail>(&action)) {
-    return smtp::Judged{policy::JudgeMail(policy, *ask->client, ask->identity)};
+    *event = smtp::Judged{policy::JudgeMail(policy, *ask->client, ask->identity)};
+    return true;
   }
   if (const auto* ask = std::get_if<smtp::JudgeConnection>(&action)) {
-    return smtp::Judged{policy::JudgeConnection(policy, *ask->client)};
+    *event = smtp::Judged{policy::JudgeConnection(policy, *ask->client)};
+    return true;
   }
-  return std::nullopt;
+  return false;
 }
 
 asio::awaitable<smtp::Event> SessionDriver::Perform(smtp::Action& action) {
-  if (const auto* read = std::get_if<smtp::ReadClient>(&action)) co_return co_await Read(*read);
   if (const auto* body = std::get_if<smtp::SendBody>(&action)) {
     co_return smtp::UpstreamDone{co_await options_.upstream->SendBody(body->pieces)};
   }
@@ -114,10 +116,8 @@ asio::awaitable<smtp::Event> SessionDriver::Read(smtp::ReadClient read) {
   net::Stream& client = *options_.client;
   client.SetReadDeadline(read.deadline);
   reading_ = true;
-  std::error_code error;
-  if (read.want < kBulk) {
-    error = co_await client.WaitReadable();  // No buffer is held while the client thinks.
-  }
+  // No buffer is held while the client thinks, or dawdles in the middle of a message.
+  std::error_code error = co_await client.WaitReadable();
   if (!error) {
     const std::span<char> space = session_.input().Prepare(read.want);
     const net::IoResult result = co_await client.ReadSome(space);

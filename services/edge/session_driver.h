@@ -41,7 +41,6 @@ class SessionDriver {
     std::shared_ptr<const VirtualServerRuntime> virtual_server;
     std::unique_ptr<net::Stream> client;
     smtp::Start start;
-    smtp::SessionOptions session;
     std::string session_id;
     TlsAcceptor* tls = nullptr;
     AuthService* auth = nullptr;  // nullptr: no auth service; AUTH is answered 454.
@@ -52,7 +51,7 @@ class SessionDriver {
     SessionLog* log = nullptr;  // may be nullptr
   };
 
-  explicit SessionDriver(Options options);
+  SessionDriver(Options options, smtp::SessionOptions session);
   SessionDriver(const SessionDriver&) = delete;
   SessionDriver& operator=(const SessionDriver&) = delete;
 
@@ -70,7 +69,8 @@ class SessionDriver {
 
  private:
   asio::awaitable<smtp::Event> Perform(smtp::Action& action);
-  std::optional<smtp::Event> Judge(const smtp::Action& action);
+  // Policy's questions, answered at once; false: it was none of them.
+  bool Judge(const smtp::Action& action, smtp::Event* event);
   asio::awaitable<smtp::Event> Read(smtp::ReadClient read);
   asio::awaitable<bool> Flush();
   asio::awaitable<smtp::Event> Handshake();

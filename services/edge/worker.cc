@@ -16,20 +16,6 @@ namespace {
 
 constexpr size_t kSessionIdCharacters = 13;  // 65 bits
 
-// A driver in the worker's list for as long as it runs.
-class Enrolled {
- public:
-  Enrolled(std::list<SessionDriver*>& list, SessionDriver* driver)
-      : list_(list), place_(list.insert(list.end(), driver)) {}
-  ~Enrolled() { list_.erase(place_); }
-  Enrolled(const Enrolled&) = delete;
-  Enrolled& operator=(const Enrolled&) = delete;
-
- private:
-  std::list<SessionDriver*>& list_;
-  std::list<SessionDriver*>::iterator place_;
-};
-
 }  // namespace
 
 Worker::Worker(const Shared& shared) : shared_(shared), work_(context_.get_executor()) {}
@@ -86,7 +72,14 @@ void Worker::OnAccept(const base::Endpoint& endpoint, asio::ip::tcp::socket sock
   const Binding& binding = listening->second.binding;
   const auto found = snapshot_->virtual_servers.find(binding.virtual_server);
   if (found == snapshot_->virtual_servers.end()) return;
-  asio::co_spawn(context_, Serve(this, found->second, std::move(socket), binding.tls_mode), asio::detached);
+  const base::Endpoint client = net::PeerOf(socket);
+  if (client.port == 0) return;  // Gone before we looked.
+  try {
+    auto session = std::make_unique<Session>(*this, found->second, std::move(socket), client, binding.tls_mode);
+    asio::co_spawn(context_, Serve(this, std::move(session)), asio::detached);
+  } catch (const std::exception& error) {  // Out of memory: this connection is closed.
+    shared_.log.Error("session_failed", {{"error", error.what()}});
+  }
 }
 
 smtp::Start::Admission Worker::Admit(const VirtualServerRuntime& virtual_server, bool place_found) const {
@@ -95,58 +88,88 @@ smtp::Start::Admission Worker::Admit(const VirtualServerRuntime& virtual_server,
   return place_found ? Admission::kAdmitted : Admission::kTooManyConnections;
 }
 
-asio::awaitable<void> Worker::Serve(Worker* worker, std::shared_ptr<const VirtualServerRuntime> virtual_server,
-                                    asio::ip::tcp::socket socket, policy::TlsMode tls_mode) {
-  const Shared& shared = worker->shared_;
-  const base::Endpoint client = net::PeerOf(socket);
-  if (client.port == 0) co_return;  // Gone before we looked.
+// A session with everything that lives as long as it. In one place on the heap, so that the frame of its coroutine,
+// which would hold every temporary as long, stays small.
+class Worker::Session {
+ public:
+  Session(Worker& worker, std::shared_ptr<const VirtualServerRuntime> virtual_server, asio::ip::tcp::socket socket,
+          const base::Endpoint& client, policy::TlsMode tls_mode)
+      : worker_(worker),
+        lease_(worker.shared_.client_budget.TryAcquire()),
+        place_(TakePlace(*virtual_server, client)),
+        id_(base::RandomId(worker.shared_.random, kSessionIdCharacters)),
+        log_(worker.shared_.log, worker.shared_.clock, virtual_server, id_, client),
+        driver_(DriverOptions(virtual_server, std::move(socket), tls_mode),
+                SessionOptions(*virtual_server, client, tls_mode)),
+        enrolled_(worker.sessions_.insert(worker.sessions_.end(), &driver_)) {}
+  ~Session() { worker_.sessions_.erase(enrolled_); }
+  Session(const Session&) = delete;
+  Session& operator=(const Session&) = delete;
 
-  // The two limits that a connection must find a place in: the edge's and the virtual server's.
-  Budget::Lease lease = shared.client_budget.TryAcquire();
-  policy::ConnectionLimiter::Place place;
-  if (lease) {
-    const policy::Limits& limits = virtual_server->settings().limits;
-    place = virtual_server->limiter().Enter(client.address, limits.connections_per_source, limits.connections);
+  SessionDriver& driver() { return driver_; }
+
+ private:
+  // In the virtual server, if there is one in the edge.
+  policy::ConnectionLimiter::Place TakePlace(const VirtualServerRuntime& virtual_server, const base::Endpoint& client) {
+    if (!lease_) return {};
+    const policy::Limits& limits = virtual_server.settings().limits;
+    return virtual_server.limiter().Enter(client.address, limits.connections_per_source, limits.connections);
   }
 
-  std::string id = base::RandomId(shared.random, kSessionIdCharacters);
-  SessionLog observer(shared.log, shared.clock, virtual_server, id, client);
+  SessionDriver::Options DriverOptions(const std::shared_ptr<const VirtualServerRuntime>& virtual_server,
+                                       asio::ip::tcp::socket socket, policy::TlsMode tls_mode) {
+    const Shared& shared = worker_.shared_;
+    Upstream::Options upstream{.route = virtual_server->route(),
+                               .dialer = worker_.dialer_,
+                               .budget = &shared.upstream_budget,
+                               .clock = &shared.clock,
+                               .observer = &log_};
+    SessionDriver::Options options;
+    options.virtual_server = virtual_server;
+    options.start = {.admission = worker_.Admit(*virtual_server, static_cast<bool>(place_)),
+                     .implicit_tls = tls_mode == policy::TlsMode::kImplicit};
+    options.client = std::make_unique<net::TcpStream>(std::move(socket));
+    options.session_id = id_;
+    options.tls = worker_.tls_;
+    options.auth = worker_.auth_;
+    options.upstream = std::make_unique<Upstream>(std::move(upstream));
+    options.clock = &shared.clock;
+    options.linger = lease_ ? limits::kLinger : base::Duration::zero();
+    options.log = &log_;
+    return options;
+  }
 
-  Upstream::Options upstream{.route = virtual_server->route(),
-                             .dialer = worker->dialer_,
-                             .budget = &shared.upstream_budget,
-                             .clock = &shared.clock,
-                             .observer = &observer};
-  SessionDriver::Options options;
-  options.virtual_server = virtual_server;
-  options.start = {.admission = worker->Admit(*virtual_server, static_cast<bool>(place)),
-                   .implicit_tls = tls_mode == policy::TlsMode::kImplicit};
-  options.client = std::make_unique<net::TcpStream>(std::move(socket));
-  options.tls = worker->tls_;
-  options.auth = worker->auth_;
-  options.upstream = std::make_unique<Upstream>(std::move(upstream));
-  options.clock = &shared.clock;
-  options.linger = lease ? limits::kLinger : base::Duration::zero();
-  options.log = &observer;
-  smtp::SessionOptions& session = options.session;
-  session.virtual_server = &virtual_server->policy();
-  session.next_hop = virtual_server->route()->capabilities();
-  if (worker->auth_ != nullptr) session.servable_mechanisms = worker->auth_->mechanisms();
-  session.starttls_available = tls_mode == policy::TlsMode::kStartTls && virtual_server->tls() != nullptr;
-  session.session_id = id;
-  options.session_id = std::move(id);
-  session.client = {.address = client.address, .port = client.port, .tls = {}};
-  session.random = &shared.random;
-  session.clock = &shared.clock;
-  session.observer = &observer;
+  smtp::SessionOptions SessionOptions(const VirtualServerRuntime& virtual_server, const base::Endpoint& client,
+                                      policy::TlsMode tls_mode) {
+    smtp::SessionOptions session;
+    session.virtual_server = &virtual_server.policy();
+    session.next_hop = virtual_server.route()->capabilities();
+    if (worker_.auth_ != nullptr) session.servable_mechanisms = worker_.auth_->mechanisms();
+    session.starttls_available = tls_mode == policy::TlsMode::kStartTls && virtual_server.tls() != nullptr;
+    session.session_id = id_;
+    session.client = {.address = client.address, .port = client.port, .tls = {}};
+    session.random = &worker_.shared_.random;
+    session.clock = &worker_.shared_.clock;
+    session.observer = &log_;
+    return session;
+  }
 
-  SessionDriver driver(std::move(options));
-  const Enrolled enrolled(worker->sessions_, &driver);
+  Worker& worker_;
+  // The two limits in which a connection must find a place: the edge's and the virtual server's.
+  const Budget::Lease lease_;
+  const policy::ConnectionLimiter::Place place_;
+  const std::string id_;
+  SessionLog log_;
+  SessionDriver driver_;
+  const std::list<SessionDriver*>::iterator enrolled_;
+};
+
+asio::awaitable<void> Worker::Serve(Worker* worker, std::unique_ptr<Session> session) {
   try {
-    co_await driver.Run();
+    co_await session->driver().Run();
   } catch (const std::exception& error) {
     // Out of memory, at worst: this session is over, its sockets are closed, the others go on.
-    shared.log.Error("session_failed", {{"client", client.ToString()}, {"error", error.what()}});
+    worker->shared_.log.Error("session_failed", {{"error", error.what()}});
   }
 }
 

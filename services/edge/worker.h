@@ -93,8 +93,8 @@ class Worker {
 
  private:
   void OnAccept(const base::Endpoint& endpoint, asio::ip::tcp::socket socket);
-  static asio::awaitable<void> Serve(Worker* worker, std::shared_ptr<const VirtualServerRuntime> virtual_server,
-                                     asio::ip::tcp::socket socket, policy::TlsMode tls_mode);
+  class Session;
+  static asio::awaitable<void> Serve(Worker* worker, std::unique_ptr<Session> session);
   smtp::Start::Admission Admit(const VirtualServerRuntime& virtual_server, bool place_found) const;
 
   struct Listening {
