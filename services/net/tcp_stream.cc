@@ -16,6 +16,8 @@ namespace {
 
 constexpr size_t kPiecesAtOnce = 16;
 
+asio::awaitable<std::error_code> Ready() { co_return std::error_code(); }
+
 }  // namespace
 
 // The deadlines and the one timer that stands for both. The timer is armed only while an operation waits, and left alone when
@@ -113,8 +115,8 @@ bool TcpStream::ReadableNow() {
 }
 
 asio::awaitable<std::error_code> TcpStream::WaitReadable() {
-  if (ReadableNow()) co_return std::error_code();  // ReadSome says what it is
-  co_return co_await WaitToRead(true);
+  // Not a coroutine itself: a session that waits would hold its frame.
+  return ReadableNow() ? Ready() : WaitToRead(true);  // ReadSome says what it is
 }
 
 asio::awaitable<IoResult> TcpStream::ReadSome(std::span<char> space) {

@@ -23,6 +23,8 @@ namespace {
 // The most that one TLS record takes (RFC 8446 5.1).
 constexpr size_t kRecord = 16384;
 
+asio::awaitable<std::error_code> Ready() { co_return std::error_code(); }
+
 SessionFacts FactsOf(SSL* ssl) {
   SessionFacts facts;
   facts.version = SSL_version(ssl);
@@ -103,8 +105,9 @@ asio::awaitable<net::IoResult> TlsStream::ReadSome(std::span<char> space) {
 
 asio::awaitable<std::error_code> TlsStream::WaitReadable() {
   State& state = *state_;
-  if (state.ended || !state.tcp->is_open() || SSL_has_pending(state.ssl.get()) == 1) co_return std::error_code();
-  co_return co_await state.tcp->WaitReadable();
+  // Not a coroutine itself: a session that waits would hold its frame.
+  if (state.ended || !state.tcp->is_open() || SSL_has_pending(state.ssl.get()) == 1) return Ready();
+  return state.tcp->WaitReadable();
 }
 
 bool TlsStream::ReadableNow() {
