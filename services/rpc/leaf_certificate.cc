@@ -1,5 +1,6 @@
 #include "services/rpc/leaf_certificate.h"
 
+#include <algorithm>
 #include <cstdint>
 #include <ctime>
 #include <optional>
@@ -13,6 +14,8 @@ namespace {
 
 constexpr size_t kMaxPem = 64 << 10;
 constexpr size_t kMaxNames = 100;
+constexpr int kFirstYear = 1950;
+constexpr int kLastYear = 2200;
 
 // Tags, X.690. Context-specific ones as X.509 uses them.
 constexpr uint8_t kBoolean = 0x01, kInteger = 0x02, kOctetString = 0x04, kOid = 0x06, kUtcTime = 0x17,
@@ -65,16 +68,22 @@ std::optional<base::WallTime> ParseTime(uint8_t tag, std::string_view text) {
     }
     return value;
   };
-  std::tm time = {};
-  const int year = number(0, year_digits);
-  time.tm_year = tag == kUtcTime ? (year < 50 ? year + 100 : year) : year - 1900;
-  time.tm_mon = number(year_digits, 2) - 1;
-  time.tm_mday = number(year_digits + 2, 2);
-  time.tm_hour = number(year_digits + 4, 2);
-  time.tm_min = number(year_digits + 6, 2);
-  time.tm_sec = number(year_digits + 8, 2);
-  if (year < 0 || time.tm_mon < 0 || time.tm_mday < 1 || time.tm_hour < 0 || time.tm_min < 0 || time.tm_sec < 0)
+  int year = number(0, year_digits);
+  if (tag == kUtcTime && year >= 0) year += year < 50 ? 2000 : 1900;
+  const int month = number(year_digits, 2), day = number(year_digits + 2, 2);
+  const int hour = number(year_digits + 4, 2), minute = number(year_digits + 6, 2), second = number(year_digits + 8, 2);
+  if (year < kFirstYear || month < 1 || month > 12 || day < 1 || day > 31 || hour < 0 || hour > 23 || minute < 0 ||
+      minute > 59 || second < 0 || second > 60) {
     return std::nullopt;
+  }
+  std::tm time = {};
+  // "99991231235959Z" means for ever (RFC 5280 4.1.2.5), and is more than a WallTime holds.
+  time.tm_year = std::min(year, kLastYear) - 1900;
+  time.tm_mon = month - 1;
+  time.tm_mday = day;
+  time.tm_hour = hour;
+  time.tm_min = minute;
+  time.tm_sec = second;
   return std::chrono::system_clock::from_time_t(timegm(&time));
 }
 

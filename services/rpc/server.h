@@ -18,7 +18,6 @@ namespace gatepost::rpc {
 inline constexpr int kMaxMessageBytes = 4 << 20;
 inline constexpr int kMaxMetadataBytes = 8 << 10;
 inline constexpr int kMaxConcurrentStreams = 100;
-inline constexpr std::chrono::seconds kUnaryDeadline{10};
 
 struct ServerOptions {
   std::string listen;  // "127.0.0.1:2060", "[::]:2060"; port 0: any.

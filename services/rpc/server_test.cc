@@ -248,6 +248,22 @@ TEST_F(ServerTest, MetadataBeyond8KiBAreRefused) {
   }
 }
 
+// threats.md M5: compressed messages are refused, whatever they would grow to.
+TEST_F(ServerTest, CompressedMessagesAreRefused) {
+  Start(pki_.Issue("auth/a"));
+  auto channel = MakeChannel({.address = Address(), .identity = pki_.Issue("viewer/v"), .server_role = Role::kAuth});
+  for (const grpc_compression_algorithm algorithm : {GRPC_COMPRESS_GZIP, GRPC_COMPRESS_DEFLATE}) {
+    grpc::ClientContext context;
+    context.set_deadline(std::chrono::system_clock::now() + std::chrono::seconds(10));
+    context.set_compression_algorithm(algorithm);
+    GetUserRequest request;
+    request.set_name(std::string(1 << 20, 'x'));
+    User response;
+    const grpc::Status status = UserService::NewStub(*channel)->GetUser(&context, request, &response);
+    EXPECT_EQ(status.error_code(), grpc::StatusCode::UNIMPLEMENTED) << status.error_message();
+  }
+}
+
 // limits.md, Control plane: 100 streams of a connection; the next waits for one to end.
 TEST_F(ServerTest, TheHundredAndFirstStreamWaits) {
   Start(pki_.Issue("auth/a"));
