@@ -21,7 +21,7 @@ namespace gatepost::edge {
 class Compiler {
  public:
   // `metrics`: the handles of a virtual server, by its id.
-  using MetricsFactory = std::function<std::shared_ptr<const ServerMetrics>(const std::string& id)>;
+  using MetricsFactory = std::function<std::shared_ptr<const LazyServerMetrics>(const std::string& id)>;
   explicit Compiler(MetricsFactory metrics) : metrics_(std::move(metrics)) {}
 
   // INVALID_ARGUMENT: names the virtual server and what is wrong; the compiler is as before.

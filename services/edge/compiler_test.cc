@@ -24,7 +24,8 @@ class CompilerTest : public testing::Test {
   }
 
   metrics::Registry registry_;
-  Compiler compiler_{[this](const std::string& id) { return std::make_shared<const ServerMetrics>(registry_, id); }};
+  Compiler compiler_{
+      [this](const std::string& id) { return std::make_shared<const LazyServerMetrics>(registry_, id); }};
   const config::v1::Unit two_ = Parse(R"(epoch: "e" revision: 1 reset: true
       virtual_servers { name: "virtualServers/a" fqdn: "a.example"
                         delivery { default_route { next_hops { host: "192.0.2.1" } } } }

@@ -81,7 +81,7 @@ std::optional<int> ParseFlags(int argc, char** argv, Options* options) {
   flags.Add("snapshot-file", &options->snapshot_file, "where the last good configuration is kept, sealed");
   flags.Add("snapshot-key-file", &options->snapshot_key_file, "the 32 octets that seal --snapshot-file");
   flags.Add("drain-delay", &options->drain_delay, "seconds after SIGTERM in which connections are still accepted")
-      ->check(CLI::Range(0, 3600));
+      ->check(CLI::Range(0.0, 3600.0));
   flags.Add("auth-streams", &options->auth_streams, "streams of each worker to the auth service")
       ->check(CLI::Range(1, 64));
   flags.Add("static-config", &options->static_config,
@@ -140,12 +140,12 @@ int Run(const Options& options) {
   std::shared_ptr<grpc::Channel> config_channel, auth_channel;
   if (!options.config_address.empty()) {
     auto channel = Channel(options, options.config_address, options.config_server_name, rpc::Role::kConfig);
-    if (!channel.ok()) return Refuse(Text(channel.status()));
+    if (!channel.ok()) return Refuse(base::StrCat("--cert, --key, --ca: ", Text(channel.status())));
     config_channel = *std::move(channel);
   }
   if (!options.auth_address.empty()) {
     auto channel = Channel(options, options.auth_address, options.auth_server_name, rpc::Role::kAuth);
-    if (!channel.ok()) return Refuse(Text(channel.status()));
+    if (!channel.ok()) return Refuse(base::StrCat("--cert, --key, --ca: ", Text(channel.status())));
     auth_channel = *std::move(channel);
   }
   std::optional<config::v1::Unit> fixed;
@@ -216,7 +216,8 @@ int Run(const Options& options) {
   ListenerSet listeners(control.get_executor(), worker_list, options.port_offset, log, [&] {
     if (watch) watch->Report(listeners.Status());
   });
-  Compiler compiler([&registry](const std::string& id) { return std::make_shared<const ServerMetrics>(registry, id); });
+  Compiler compiler(
+      [&registry](const std::string& id) { return std::make_shared<const LazyServerMetrics>(registry, id); });
   bool draining = false;
   const auto say_ready = [&](bool ready) {
     health.SetReady(ready);

@@ -9,6 +9,7 @@
 #include <memory>
 #include <string>
 
+#include "services/edge/metrics.h"
 #include "services/edge/next_hop.h"
 #include "services/policy/limiter.h"
 #include "services/policy/snapshot.h"
@@ -19,8 +20,6 @@ class ServerContext;
 
 namespace gatepost::edge {
 
-class ServerMetrics;
-
 class VirtualServerRuntime {
  public:
   struct Parts {
@@ -30,7 +29,7 @@ class VirtualServerRuntime {
     std::shared_ptr<const Route> route;
     // These two outlive a change of configuration.
     std::shared_ptr<policy::ConnectionLimiter> limiter;
-    std::shared_ptr<const ServerMetrics> metrics;
+    std::shared_ptr<const LazyServerMetrics> metrics;
   };
   explicit VirtualServerRuntime(Parts parts) : parts_(std::move(parts)) {}
 
@@ -40,11 +39,11 @@ class VirtualServerRuntime {
   const std::shared_ptr<const tls::ServerContext>& tls() const { return parts_.tls; }
   const std::shared_ptr<const Route>& route() const { return parts_.route; }
   policy::ConnectionLimiter& limiter() const { return *parts_.limiter; }
-  const ServerMetrics& metrics() const { return *parts_.metrics; }
+  const ServerMetrics& metrics() const { return parts_.metrics->Get(); }
 
   // For the next version of this virtual server.
   const std::shared_ptr<policy::ConnectionLimiter>& limiter_ptr() const { return parts_.limiter; }
-  const std::shared_ptr<const ServerMetrics>& metrics_ptr() const { return parts_.metrics; }
+  const std::shared_ptr<const LazyServerMetrics>& metrics_ptr() const { return parts_.metrics; }
 
  private:
   const Parts parts_;

@@ -133,7 +133,8 @@ class WorkerTest : public testing::Test {
   metrics::Registry registry_;
   Budget clients_{100};
   Budget upstreams_{100};
-  Compiler compiler_{[this](const std::string& id) { return std::make_shared<const ServerMetrics>(registry_, id); }};
+  Compiler compiler_{
+      [this](const std::string& id) { return std::make_shared<const LazyServerMetrics>(registry_, id); }};
   YesSayer auth_;
   Worker worker_;
   Transport transport_;
