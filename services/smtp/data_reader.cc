@@ -36,12 +36,17 @@ DataReader::Result DataReader::Next(std::string_view octets) {
         if (at + 2 == size) break;
         if (octets[at + 2] == '\n') {
           ended_ = true;
-          return {at + 3, octets.substr(0, std::min(at, body_end)), true};
+          return {at + 3, octets.substr(0, std::min(at, body_end)), true, false};
         }
       }
-      line_start_ = false;  // the dot is stuffing
-      ++at;
-      continue;
+      line_start_ = false;
+      if (octets[at + 1] == '.') {  // stuffed as it must be
+        ++at;
+        continue;
+      }
+      // A dot before other text, which whoever unstuffs drops. It is not passed on: what a next hop gets has no line that
+      // begins with one dot alone, so none can take such a line for the end of data.
+      return {at + 1, octets.substr(0, std::min(at, body_end)), false, true};
     }
     if (octet == '\r' && at + 1 == size) break;
     const bool first = first_octet_;
@@ -72,7 +77,7 @@ DataReader::Result DataReader::Next(std::string_view octets) {
     at += run;
     octets_ += run;
   }
-  return {at, octets.substr(0, std::min(at, body_end)), false};
+  return {at, octets.substr(0, std::min(at, body_end)), false, false};
 }
 
 }  // namespace gatepost::smtp

@@ -33,14 +33,17 @@ Outcome Read(std::string_view octets, const std::function<size_t()>& next_size) 
     const size_t size = std::min(next_size(), octets.size() - given);
     pending.append(octets.substr(given, size));
     given += size;
-    const DataReader::Result result = reader.Next(pending);
-    EXPECT_LE(result.body.size(), result.consumed);
-    EXPECT_LE(pending.size() - result.consumed, result.ended ? pending.size() : 2u);
-    EXPECT_EQ(result.body, pending.substr(0, result.body.size())) << "the body is a prefix of what was given";
-    outcome.body.append(result.body);
-    outcome.consumed += result.consumed;
-    outcome.ended = result.ended;
-    pending.erase(0, result.consumed);
+    DataReader::Result result;
+    do {
+      result = reader.Next(pending);
+      EXPECT_LE(result.body.size(), result.consumed);
+      EXPECT_LE(pending.size() - result.consumed, result.ended || result.dot_dropped ? pending.size() : 2u);
+      EXPECT_EQ(result.body, pending.substr(0, result.body.size())) << "the body is a prefix of what was given";
+      outcome.body.append(result.body);
+      outcome.consumed += result.consumed;
+      outcome.ended = result.ended;
+      pending.erase(0, result.consumed);
+    } while (result.dot_dropped && !pending.empty());
   }
   outcome.defect = reader.defect();
   outcome.octets = reader.octets();
@@ -120,8 +123,20 @@ TEST(DataReader, EndsAtOnceWhenTheFirstLineIsADot) {
   }
 }
 
+// threats.md S3: no next hop may see a line that begins with one dot alone.
+TEST(DataReader, DropsADotThatStandsForNothing) {
+  const std::string octets = ".a\r\n. \r\n.\t\r\n..b\r\nc\r\n.d\r\n.\r\n";
+  for (size_t step = 1; step <= octets.size(); ++step) {
+    const Outcome outcome = Read(octets, Always(step));
+    EXPECT_TRUE(outcome.ended);
+    EXPECT_EQ(outcome.defect, BodyDefect::kNone);
+    EXPECT_EQ(outcome.body, "a\r\n \r\n\t\r\n..b\r\nc\r\nd\r\n");
+    EXPECT_EQ(outcome.consumed, octets.size());
+  }
+}
+
 TEST(DataReader, KeepsStuffedLinesVerbatimAndCountsThemUnstuffed) {
-  const std::string octets = "..\r\n.a\r\n...\r\n.\t\r\na.\r\n.\r\n";
+  const std::string octets = "..\r\n..a\r\n...\r\n..\t\r\na.\r\n.\r\n";
   for (size_t step = 1; step < octets.size(); ++step) {
     const Outcome outcome = Read(octets, Always(step));
     EXPECT_TRUE(outcome.ended);

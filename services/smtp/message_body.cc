@@ -209,6 +209,7 @@ std::optional<Action> MessageBody::TakeData(std::string_view readable) {
   DataReader::Result result = message.data.Next(readable);
   message.ended = result.ended;
   message.intake.Update(message.data.octets(), message.data.defect(), message.data.received_fields());
+  if (result.dot_dropped || !stuffed_.empty()) return Gather(result);
   if (result.consumed == 0 && !result.ended) return Read();
   pending_ = result.body;
   pending_consumed_ = result.consumed;
@@ -216,6 +217,17 @@ std::optional<Action> MessageBody::TakeData(std::string_view readable) {
   if (!pending_.empty()) return Send();
   ForgetPending();
   return std::nullopt;
+}
+
+// Runs between dots that are not passed on are put together: a client must not be able to make one write of each.
+std::optional<Action> MessageBody::Gather(const DataReader::Result& result) {
+  if (!message_->intake.failed()) stuffed_.append(result.body);
+  context_.conversation.input().Consume(result.consumed);
+  if (message_->intake.failed() || result.ended) return std::nullopt;
+  const bool more = result.dot_dropped && !context_.conversation.input().readable().empty();
+  if (more && stuffed_.size() < kBodyRead) return std::nullopt;
+  if (stuffed_.empty()) return more ? std::nullopt : std::optional<Action>(Read());
+  return Send();
 }
 
 // Octets of a chunk. Nothing: go on.
@@ -239,14 +251,14 @@ std::optional<Action> MessageBody::TakeChunk(std::string_view readable) {
 std::optional<Action> MessageBody::Send() {
   sent_header_ = std::exchange(message_->header, std::string());
   state_ = State::kSending;
-  return SendBody{{sent_header_, by_chunks_ ? std::string_view(stuffed_) : pending_}};
+  return SendBody{{sent_header_, pending_.empty() ? std::string_view(stuffed_) : pending_}};
 }
 
 std::optional<Action> MessageBody::FinishUpstream() {
   if (by_chunks_) stuffed_ += message_->stuffer.Finish();
   sent_header_ = std::exchange(message_->header, std::string());
   state_ = State::kFinishing;
-  return FinishData{{sent_header_, by_chunks_ ? std::string_view(stuffed_) : pending_}, context_.now};
+  return FinishData{{sent_header_, pending_.empty() ? std::string_view(stuffed_) : pending_}, context_.now};
 }
 
 // A chunk that is not the last has been read.

@@ -66,6 +66,7 @@ class MessageBody {
   std::optional<Action> Pump();
   std::optional<Action> Read();
   std::optional<Action> TakeData(std::string_view readable);
+  std::optional<Action> Gather(const DataReader::Result& result);
   std::optional<Action> TakeChunk(std::string_view readable);
   std::optional<Action> Send();
   std::optional<Action> FinishUpstream();
@@ -84,7 +85,7 @@ class MessageBody {
   bool chunk_last_ = false;
   size_t input_before_read_ = 0;
   // What goes to the next hop now: a view into the input, of which `pending_consumed_` octets are then done with
-  // (DATA); or stuffed_ (BDAT).
+  // (DATA); or stuffed_ (BDAT, and DATA with dots that are not passed on).
   std::string_view pending_;
   size_t pending_consumed_ = 0;
   std::string sent_header_;

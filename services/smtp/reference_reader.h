@@ -16,7 +16,7 @@ namespace gatepost::smtp {
 struct ReferenceMessage {
   bool ended = false;
   size_t consumed = 0;    // with the end of data; everything, when there is none
-  std::string raw;        // up to the defect, still stuffed
+  std::string raw;        // up to the defect, stuffed: a line begins with no dot or with two
   std::string unstuffed;  // all of it, beyond the defect too
   BodyDefect defect = BodyDefect::kNone;
   int received_fields = 0;  // only meaningful without a defect
@@ -64,7 +64,11 @@ inline ReferenceMessage ReadByReference(std::string_view octets, bool stuffed) {
     if (raw[i] == '\r' && i + 1 < raw.size() && raw[i + 1] != '\n') found(BodyDefect::kBareCr, i);
     result.unstuffed.push_back(raw[i]);
   }
-  result.raw = raw.substr(0, defect_at);
+  for (size_t i = 0; i < defect_at; ++i) {
+    const bool line_start = i == 0 || (raw[i - 1] == '\n' && i > 1 && raw[i - 2] == '\r');
+    const bool lone_dot = stuffed && line_start && raw[i] == '.' && !(i + 1 < raw.size() && raw[i + 1] == '.');
+    if (!lone_dot) result.raw.push_back(raw[i]);
+  }
   result.received_fields = CountReceived(result.unstuffed);
   return result;
 }

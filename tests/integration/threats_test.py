@@ -155,7 +155,7 @@ class Framing(Wire):
         self.nothing_upstream()
 
     def test_s3_dots_arrive_as_sent(self):
-        bodies = [b"..\r\n", b"a\r\n..\r\nb\r\n", b"..a\r\n", b"...\r\n", b"..\t\r\n", b"a.b\r\n.\x2e\r\n"]
+        bodies = [b"..\r\n", b"a\r\n..\r\nb\r\n", b"..a\r\n", b"...\r\n", b"..\t\r\n", b"a.b\r\n.\x2e\r\n", b".a\r\n. \r\n.\t\r\n" * 30_000]
         for size in (4095, 4096, 4097, 16383, 16384, 16385, 65535, 65536, 65537):
             bodies.append(b"q" * (size - 2) + b"\r\n" + b"..edge\r\n")
             bodies.append(b"q" * (size - 3) + b".x\r\n")
