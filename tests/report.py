@@ -2,7 +2,7 @@
 """Turns the results of tests/run into the table of tests/catalogue.tsv and the closing line.
 
 Usage: report.py CATALOGUE RESULTS_DIR REPORT_FILE. RESULTS_DIR holds NAME.json (Bazel's build events of one pass),
-NAME.failed (why a pass could not be built) and fuzz.log. Exit 0 when none failed and one passed.
+NAME.failed (why a pass could not be built), shell.tsv (label and status of what is no Bazel test) and fuzz.log. Exit 0 when none failed and one passed.
 """
 import json
 import pathlib
@@ -11,7 +11,7 @@ import urllib.parse
 
 
 def read_pass(path):
-    """{label: status} of one pass. A test that prints `SKIPPED: why` as its last line and passes was skipped."""
+    """{label: status} of one pass."""
     results, logs = {}, {}
     for line in path.read_text(encoding="utf-8", errors="replace").splitlines():
         event = json.loads(line)
@@ -26,6 +26,7 @@ def read_pass(path):
         if "targetCompleted" in kind and not event.get("completed", {}).get("success", False):
             label = kind["targetCompleted"]["label"]
             results.setdefault(label, "failed")
+    # A test that prints `SKIPPED: why` as its last line and passes was skipped.
     for label, uri in logs.items():
         if results.get(label) != "passed" or not uri.startswith("file://"):
             continue
@@ -50,6 +51,16 @@ def main():
             order = ["passed", "skipped", "failed"]
             old = by_label.get(label, "passed")
             by_label[label] = max(old, status, key=lambda s: order.index(s.split(":")[0]))
+    shell = directory / "shell.tsv"
+    if shell.exists():
+        for line in shell.read_text(encoding="utf-8").splitlines():
+            label, status = line.split("\t")
+            by_label[label] = status
+            passed += status == "passed"
+            skipped += status.startswith("skipped")
+            if status == "failed":
+                failed += 1
+                failures.append(label)
     for path in sorted(directory.glob("*.failed")):
         failed += 1
         failures.append(f"{path.stem}: {path.read_text().strip()}")

@@ -17,7 +17,7 @@ sys.path.insert(0, os.path.join(os.path.dirname(os.path.realpath(__file__)), "..
 from harness import ledger as books  # noqa: E402
 from harness.client import Client, Closed  # noqa: E402
 from harness.cluster import Cluster  # noqa: E402
-from harness.postfix import Postfix, available  # noqa: E402
+from harness.postfix import Postfix, skip_unless_available  # noqa: E402
 from harness.processes import wait_for  # noqa: E402
 
 MESSAGES = int(os.environ.get("LEDGER_MESSAGES", "2000"))
@@ -132,10 +132,6 @@ class Restarts(unittest.TestCase):
         return [s for s in self.senders if s.failure is not None]
 
     def test_nothing_is_lost(self):
-        why = available()
-        if why:
-            print(f"SKIPPED: {why}")
-            return
         self.notes, self.noted, self.ledger = {}, threading.Condition(), books.Ledger()
         cluster = Cluster()
         self.addCleanup(cluster.stop)
@@ -211,4 +207,5 @@ class Restarts(unittest.TestCase):
 
 
 if __name__ == "__main__":
+    skip_unless_available()
     unittest.main()

@@ -2,18 +2,20 @@
 """Attacks and bad input against a real edge over sockets: the rows of threats.md that concern the wire.
 
 Every test asks the byte-recording upstream what arrived: messages, envelope, exact octets. Rows: S1-S8, T1-T7, P1-P7, B1-B8, A1-A5,
-A14, E1, E3-E5, E7, E8, U2-U4. Each class is one test target (argument 1), so that the table shows sections apart.
+A14, E1, E3-E5, E7, E8, T6, U2-U4. Each class is one test target (argument 1), so that the table shows sections apart.
 """
 import base64
-import random
 import socket
+import ssl
 import struct
+import subprocess
 import sys
-import threading
 import unittest
 
-from harness.client import Client, Closed
+from harness.client import Client
 from harness.cluster import Cluster
+from harness.postfix import Postfix, skip_unless_available
+from harness.processes import wait_for
 from harness.recorder import Recorder
 
 ENVELOPE = b"EHLO c.example\r\nMAIL FROM:<a@in.example>\r\nRCPT TO:<b@in.example>\r\n"
@@ -246,6 +248,46 @@ class Framing(Wire):
         self.assertTrue(client.reply().startswith("250 "))
         self.assertEqual([len(m.recipients) for m in self.upstream.messages], [1, 1])
         self.assertEqual(self.upstream.messages[1].recipients, [b"RCPT TO:<d@in.example>"])
+
+
+class VulnerablePostfix(Wire):
+    """S1, S3, E3 in front of a Postfix with Debian 12's defaults, which forgives bare newlines and rewrites % and !."""
+
+    @classmethod
+    def setUpClass(cls):
+        super().setUpClass()
+        cls.postfix = Postfix(cls.cluster.folder / "postfix", domains=("in.example",), users=("b", "postmaster"))
+        cls.postfix.start()
+        cls.cluster.virtual_server("inbound", cls.postfix.address, anonymous=True, local_domains=["in.example"])
+
+    @classmethod
+    def tearDownClass(cls):
+        cls.postfix.stop()
+        super().tearDownClass()
+
+    def test_s1_nothing_is_smuggled(self):
+        for false_end in FALSE_ENDS:
+            client = self.in_data()
+            client.send(b"x" + false_end + SMUGGLED)
+            self.assertTrue(client.reply().startswith("550 5.6.0 "), false_end)
+            client.sock.close()
+        # A last, honest message: when it has arrived, anything smuggled before it would have too.
+        self.assertTrue(self.deliver(b"Subject: honest\r\n\r\n..dot\r\n.lone\r\n.\r\n").startswith("250 2.0.0 Accepted "))
+        stored = self.postfix.wait_messages("b", 1)
+        wait_for(self.postfix.queue_empty, 30, "Postfix's empty queue")
+        self.assertEqual(len(self.postfix.messages("b")), 1)
+        self.assertEqual(self.postfix.messages("elsewhere"), [])
+        self.assertTrue(stored[0][0].endswith(b"Subject: honest\n\n.dot\nlone\n"), stored[0][0])
+
+    def test_e3_no_route_is_relayed(self):
+        client = self.client()
+        client.hello()
+        for recipient in ("<victim%ext.example@in.example>", "<ext.example!victim@in.example>", '<"victim@ext.example"@in.example>',
+                          "<@in.example,@x.example:victim@ext.example>", "<victim@ext.example@in.example>", '<"victim%ext"@in.example>'):
+            client.command("RSET")
+            client.command("MAIL FROM:<a@in.example>")
+            self.assertRegex(client.command("RCPT TO:" + recipient), r"^(550 5\.7\.1 Unable to relay for |501 5\.1\.3 )", recipient)
+        self.assertEqual(self.postfix.messages("elsewhere"), [])
 
 
 class StartTls(Wire):
@@ -746,5 +788,71 @@ class Upstream(Wire):
         self.still_serves()
 
 
+class UpstreamTls(Wire):
+    """T6: a next hop for which TLS is required."""
+
+    @classmethod
+    def setUpClass(cls):
+        super().setUpClass()
+        folder = cls.cluster.folder
+        subprocess.run(["openssl", "req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256", "-nodes", "-days", "2", "-subj",
+                        "/CN=upstream.example", "-addext", "subjectAltName=DNS:upstream.example", "-keyout", folder / "up.key", "-out",
+                        folder / "up.crt"], check=True, capture_output=True)
+        cls.tls_context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+        cls.tls_context.load_cert_chain(folder / "up.crt", folder / "up.key")
+        cls.ca = (folder / "up.crt").read_text()
+        cls.secured("upstream.example")
+
+    @classmethod
+    def secured(cls, name):
+        document = cls.cluster.document("inbound", cls.upstream.address, anonymous=True, local_domains=["in.example"])
+        document["delivery"]["defaultRoute"]["tls"] = {"mode": "REQUIRED", "caBundlePem": cls.ca, "serverName": name}
+        cls.cluster.apply(document)
+
+    def setUp(self):
+        super().setUp()
+        self.upstream.tls = self.tls_context
+
+    def recipient(self):
+        client = self.client()
+        client.hello()
+        client.command("MAIL FROM:<a@in.example>")
+        return client.command("RCPT TO:<b@in.example>")
+
+    def in_clear(self):
+        """What transactions were begun on connections without TLS."""
+        return [c for c in self.upstream.connections if not c.tls and any(x.upper().startswith(b"MAIL") for x in c.commands)]
+
+    def test_t6_a_message_goes_through_tls(self):
+        self.assertTrue(self.deliver(b"Subject: x\r\n\r\nsecret\r\n.\r\n").startswith("250 2.0.0 Accepted "))
+        self.assertEqual(self.in_clear(), [])
+        self.assertEqual(len(self.upstream.messages), 1)
+
+    def test_t6_starttls_stripped_or_refused(self):
+        self.upstream.tls = None
+        self.assertRegex(self.recipient(), r"^451 4\.7\.4 ")
+        self.upstream.tls = self.tls_context
+        self.upstream.answers = {"STARTTLS": b"454 4.7.0 not now\r\n"}
+        self.assertRegex(self.recipient(), r"^451 4\.7\.[45] ")
+        self.assertEqual(self.in_clear(), [])
+        self.assertEqual(self.upstream.messages, [])
+
+    def test_t6_lines_injected_behind_the_220(self):
+        self.upstream.answers = {"STARTTLS": b"220 go\r\n250-fake\r\n250 AUTH PLAIN\r\n"}
+        self.assertRegex(self.recipient(), r"^451 4\.[47]\.\d ")
+        self.assertEqual(self.in_clear(), [])
+        self.assertEqual(self.upstream.messages, [])
+
+    def test_t6_another_name(self):
+        self.secured("other.example")
+        try:
+            self.assertRegex(self.recipient(), r"^451 4\.7\.5 ")
+            self.assertEqual(self.in_clear(), [])
+        finally:
+            self.secured("upstream.example")
+
+
 if __name__ == "__main__":
+    if "VulnerablePostfix" in sys.argv:
+        skip_unless_available()
     unittest.main(argv=[sys.argv[0]] + sys.argv[1:], verbosity=1)

@@ -4,6 +4,7 @@ import os
 import pathlib
 import signal
 import subprocess
+import sys
 
 from harness.cluster import free_port
 from harness.processes import wait_for
@@ -18,6 +19,14 @@ def available():
     if not pathlib.Path("/usr/sbin/postfix").exists():
         return "the Debian package postfix is missing"
     return None
+
+
+def skip_unless_available():
+    """Ends the script as skipped, with the reason, where Postfix cannot be started."""
+    why = available()
+    if why:
+        print(f"SKIPPED: {why}")
+        sys.exit(0)
 
 
 class Postfix:
