@@ -111,9 +111,9 @@ class ControlPlane(unittest.TestCase):
         self.cluster.wait_listening(edge)
         self.assertTrue(self.fresh_verdict(edge, "b@in.example").startswith("250"))
 
-    def answers(self, port):
+    def answers(self, port, host="127.0.0.1"):
         try:
-            socket.create_connection(("127.0.0.1", port), timeout=1).close()
+            socket.create_connection((host, port), timeout=1).close()
             return True
         except OSError:
             return False
@@ -131,6 +131,28 @@ class ControlPlane(unittest.TestCase):
         port = taken.getsockname()[1]
         taken.close()
         wait_for(lambda: self.answers(port), 15, "the listener that was freed")
+
+    def test_ipv6_listeners_lists_and_next_hops_by_name(self):
+        document = self.cluster.document("six", "localhost:%d" % self.upstream.port, host="::1", anonymous=True, local_domains=["in.example"],
+                                         connection_control={"mode": "ONLY_LIST", "entries": [{"subnet": "::1/128"}]})
+        self.cluster.apply(document)
+        port = self.cluster.ports.pop(("six", "NONE"))
+        edge = self.cluster.edge("edge1")
+        wait_for(lambda: self.answers(port, "::1"), 20, "the listener on ::1")
+        with Client(port, host="::1") as client:
+            self.assertIn("[::1]", client.hello().replace("IPv6:", ""))
+            self.assertTrue(self.verdict(client, "b@in.example").startswith("250"))
+            self.assertTrue(client.command("DATA").startswith("354"))
+            client.send(b"Subject: six\r\n\r\nx\r\n.\r\n")
+            self.assertTrue(client.reply().startswith("250 2.0.0 Accepted "))
+        self.assertIn(b"[IPv6:::1]", self.upstream.messages[0].body)
+        document["connection_control"]["entries"] = [{"subnet": "2001:db8::/32"}]
+        self.cluster.apply(document)
+        with Client(port, host="::1") as client:
+            self.assertRegex(client.banner, r"^554 mail\.example\.com Connection refused: (IPv6:)?::1 is not permitted$")
+            self.assertTrue(client.command("EHLO x").startswith("503 5.5.1 "))
+            self.assertTrue(client.command("QUIT").startswith("221 2.0.0 "))
+        self.assertTrue(edge.running())
 
     def test_sigterm_drains(self):
         edge = self.cluster.edge("edge1")
