@@ -24,7 +24,8 @@ std::string Base64Encode(std::string_view octets) {
   size_t i = 0;
   for (; i + 3 <= octets.size(); i += 3) {
     const uint32_t v = static_cast<uint32_t>(static_cast<uint8_t>(octets[i])) << 16 |
-                       static_cast<uint32_t>(static_cast<uint8_t>(octets[i + 1])) << 8 | static_cast<uint8_t>(octets[i + 2]);
+                       static_cast<uint32_t>(static_cast<uint8_t>(octets[i + 1])) << 8 |
+                       static_cast<uint8_t>(octets[i + 2]);
     for (int shift : {18, 12, 6, 0}) text.push_back(kAlphabet[(v >> shift) & 63]);
   }
   if (const size_t left = octets.size() - i; left > 0) {

@@ -9,8 +9,13 @@ namespace {
 
 // RFC 4648 section 10.
 TEST(Base64Test, KnowsTheRfcsVectors) {
-  const std::pair<const char*, const char*> vectors[] = {{"", ""},           {"f", "Zg=="},         {"fo", "Zm8="},       {"foo", "Zm9v"},
-                                                         {"foob", "Zm9vYg=="}, {"fooba", "Zm9vYmE="}, {"foobar", "Zm9vYmFy"}};
+  const std::pair<const char*, const char*> vectors[] = {{"", ""},
+                                                         {"f", "Zg=="},
+                                                         {"fo", "Zm8="},
+                                                         {"foo", "Zm9v"},
+                                                         {"foob", "Zm9vYg=="},
+                                                         {"fooba", "Zm9vYmE="},
+                                                         {"foobar", "Zm9vYmFy"}};
   for (const auto& [octets, text] : vectors) {
     EXPECT_EQ(Base64Encode(octets), text);
     EXPECT_EQ(Base64Decode(text), octets);
@@ -19,8 +24,8 @@ TEST(Base64Test, KnowsTheRfcsVectors) {
 
 // threats.md A2; CVE-2018-6789 was about sizes 4n+1..3.
 TEST(Base64Test, RefusesWhatEncodingDoesNotMake) {
-  for (const char* text : {"Z", "Zg", "Zg=", "Zm9vY", "Zm9vYg", "Zm9vYg=", "Zg===", "=Zg=", "Z=g=", "Zm 9v", "Zm9v\n", "Zm9v ", "!!!!", "Zh==", "Zm9=",
-                           "Zg==Zg==", "Zm9v====", "\xff\xff\xff\xff"}) {
+  for (const char* text : {"Z", "Zg", "Zg=", "Zm9vY", "Zm9vYg", "Zm9vYg=", "Zg===", "=Zg=", "Z=g=", "Zm 9v", "Zm9v\n",
+                           "Zm9v ", "!!!!", "Zh==", "Zm9=", "Zg==Zg==", "Zm9v====", "\xff\xff\xff\xff"}) {
     EXPECT_FALSE(Base64Decode(text).has_value()) << text;
   }
 }

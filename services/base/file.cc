@@ -4,10 +4,10 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-#include <atomic>
 #include <cerrno>
 #include <cstring>
 
+#include "services/base/random.h"
 #include "services/base/strings.h"
 
 namespace gatepost::base {
@@ -55,13 +55,15 @@ absl::StatusOr<std::string> ReadFile(const std::string& path, size_t most) {
       return Error("reading", path, errno);
     }
     octets.append(buffer, static_cast<size_t>(n));
-    if (octets.size() > most) return absl::ResourceExhaustedError(ToAbsl(StrCat("reading ", path, ": more than ", most, " octets")));
+    if (octets.size() > most)
+      return absl::ResourceExhaustedError(ToAbsl(StrCat("reading ", path, ": more than ", most, " octets")));
   }
 }
 
 absl::Status WriteFileAtomically(const std::string& path, std::string_view octets, unsigned mode) {
-  static std::atomic<uint64_t> counter{0};
-  const std::string temporary = StrCat(path, ".", getpid(), ".", counter.fetch_add(1), ".new");
+  // Random: a name left by a crash is never met again, not even by a container's process 1.
+  SystemRandom random;
+  const std::string temporary = StrCat(path, ".", RandomId(random, 12), ".new");
   int error = 0;
   {
     const Descriptor file(open(temporary.c_str(), O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC | O_NOFOLLOW, mode));

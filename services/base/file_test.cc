@@ -5,6 +5,7 @@
 #include <unistd.h>
 
 #include <cstdlib>
+#include <filesystem>
 
 namespace gatepost::base {
 namespace {
@@ -16,7 +17,7 @@ TEST(FileTest, WritesAndReadsBackWithTheModeAsked) {
   ASSERT_TRUE(WriteFileAtomically(path, "one").ok());
   ASSERT_TRUE(WriteFileAtomically(path, std::string(100'000, 'x')).ok());
   EXPECT_EQ(ReadFile(path)->size(), 100'000u);
-  struct stat info {};
+  struct stat info{};
   ASSERT_EQ(stat(path.c_str(), &info), 0);
   EXPECT_EQ(info.st_mode & 0777, 0600u);
 }
@@ -26,6 +27,25 @@ TEST(FileTest, ReadingIsBounded) {
   ASSERT_TRUE(WriteFileAtomically(path, std::string(100, 'x')).ok());
   EXPECT_TRUE(ReadFile(path, 100).ok());
   EXPECT_TRUE(absl::IsResourceExhausted(ReadFile(path, 99).status()));
+}
+
+TEST(FileTest, LeavesNothingElseBehind) {
+  const std::string folder = Path("folder");
+  ASSERT_EQ(mkdir(folder.c_str(), 0700), 0);
+  const std::string path = folder + "/a";
+  ASSERT_TRUE(WriteFileAtomically(path, "one").ok());
+  ASSERT_TRUE(WriteFileAtomically(path, "two").ok());
+  // A folder stands where the file should: nothing is written, and no temporary file stays.
+  const std::string taken = folder + "/b";
+  ASSERT_EQ(mkdir(taken.c_str(), 0700), 0);
+  EXPECT_FALSE(WriteFileAtomically(taken, "x").ok());
+  size_t entries = 0;
+  for (const auto& entry : std::filesystem::directory_iterator(folder)) {
+    EXPECT_TRUE(entry.path() == path || entry.path() == taken) << entry.path();
+    ++entries;
+  }
+  EXPECT_EQ(entries, 2u);
+  EXPECT_EQ(*ReadFile(path), "two");
 }
 
 TEST(FileTest, ErrorsNameThePath) {

@@ -11,7 +11,9 @@ namespace {
 
 TEST(GateTest, LetsNobodyInOnceClosed) {
   Gate gate;
-  { EXPECT_TRUE(gate.Enter()); }
+  {
+    EXPECT_TRUE(gate.Enter());
+  }
   gate.Close();
   EXPECT_FALSE(gate.Enter());
 }

@@ -104,9 +104,13 @@ absl::StatusOr<IpPrefix> IpPrefix::Parse(std::string_view text) {
   IpPrefix prefix{*address, address->bits()};
   if (slash != std::string_view::npos) {
     const std::string_view mask = text.substr(slash + 1);
-    if (const std::optional<int> length = ParseSmall(mask, address->bits())) {
-      prefix.length = *length;
-    } else if (const std::optional<uint32_t> bits = address->is_v4() ? ParseV4(mask) : std::nullopt) {
+    // The length behind ::ffff:a.b.c.d counts all 128 bits: /104 is IPv4's /8, and what is shorter than /96 is no IPv4
+    // subnet.
+    const bool mapped = address->is_v4() && text.substr(0, slash).find(':') != std::string_view::npos;
+    const int skipped = mapped ? 96 : 0;
+    if (const std::optional<int> length = ParseSmall(mask, skipped + address->bits()); length && *length >= skipped) {
+      prefix.length = *length - skipped;
+    } else if (const std::optional<uint32_t> bits = address->is_v4() && !mapped ? ParseV4(mask) : std::nullopt) {
       if ((~*bits & (~*bits + 1)) != 0) return Invalid(mask, "is not a mask: its ones must come before its zeros");
       prefix.length = __builtin_popcount(*bits);
     } else {
@@ -154,7 +158,8 @@ absl::StatusOr<Endpoint> Endpoint::Parse(std::string_view text) {
   if (bracketed) host = host.substr(1, host.size() - 2);
   absl::StatusOr<IpAddress> address = IpAddress::Parse(host);
   if (!address.ok()) return address.status();
-  if (bracketed != (host.find(':') != std::string_view::npos)) return Invalid(text, "needs brackets around an IPv6 address, and around no other");
+  if (bracketed != (host.find(':') != std::string_view::npos))
+    return Invalid(text, "needs brackets around an IPv6 address, and around no other");
   return Endpoint{*address, *port};
 }
 

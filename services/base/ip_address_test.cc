@@ -23,8 +23,9 @@ TEST(IpAddressTest, AMappedAddressIsIpv4) {
 }
 
 TEST(IpAddressTest, IsStrict) {
-  for (const char* text : {"", "1.2.3", "1.2.3.4.5", "127.1", "0x7f.0.0.1", "0x7f000001", "01.2.3.4", "256.1.1.1", "1.2.3.4 ", " 1.2.3.4", "1..2.3",
-                           ":::", "1:2", "fe80::1%eth0", "::1%1", "12345::", "::ffff:256.1.1.1", "[::1]", "::1/128"}) {
+  for (const char* text :
+       {"", "1.2.3", "1.2.3.4.5", "127.1", "0x7f.0.0.1", "0x7f000001", "01.2.3.4", "256.1.1.1", "1.2.3.4 ", " 1.2.3.4",
+        "1..2.3", ":::", "1:2", "fe80::1%eth0", "::1%1", "12345::", "::ffff:256.1.1.1", "[::1]", "::1/128"}) {
     EXPECT_EQ(Canonical(text), "refused") << text;
   }
   EXPECT_FALSE(IpAddress::Parse(std::string_view("::1\0x", 5)).ok());
@@ -40,8 +41,20 @@ TEST(IpPrefixTest, TakesLengthsAndMasks) {
 
 // R9: masks that are no masks, bits beyond the mask.
 TEST(IpPrefixTest, RefusesWhatIsNoSubnet) {
-  for (const char* text : {"10.0.0.0/33", "10.0.0.0/-1", "10.0.0.0/", "10.0.0.0/08", "10.0.0.1/8", "10.0.0.0/255.0.255.0", "10.0.0.0/0.0.0.255",
-                           "2001:db8::/129", "2001:db8::1/32", "2001:db8::/255.0.0.0", "/8"}) {
+  for (const char* text :
+       {"10.0.0.0/33", "10.0.0.0/-1", "10.0.0.0/", "10.0.0.0/08", "10.0.0.1/8", "10.0.0.0/255.0.255.0",
+        "10.0.0.0/0.0.0.255", "2001:db8::/129", "2001:db8::1/32", "2001:db8::/255.0.0.0", "/8"}) {
+    EXPECT_FALSE(IpPrefix::Parse(text).ok()) << text;
+  }
+}
+
+// A mapped prefix is the IPv4 subnet that it names, counted from bit 96.
+TEST(IpPrefixTest, AMappedPrefixCountsAll128Bits) {
+  EXPECT_EQ(IpPrefix::Parse("::ffff:10.0.0.0/104")->ToString(), "10.0.0.0/8");
+  EXPECT_EQ(IpPrefix::Parse("::ffff:0:0/96")->ToString(), "0.0.0.0/0");
+  EXPECT_EQ(IpPrefix::Parse("::ffff:192.0.2.1/128")->ToString(), "192.0.2.1/32");
+  for (const char* text :
+       {"::ffff:10.0.0.0/8", "::ffff:0.0.0.0/95", "::ffff:10.0.0.0/129", "::ffff:10.0.0.0/255.0.0.0"}) {
     EXPECT_FALSE(IpPrefix::Parse(text).ok()) << text;
   }
 }
@@ -61,13 +74,15 @@ TEST(IpRangeTest, IsOfOneFamilyAndInOrder) {
   EXPECT_TRUE(range.Contains(*IpAddress::Parse("192.0.2.20")));
   EXPECT_FALSE(range.Contains(*IpAddress::Parse("192.0.2.21")));
   EXPECT_FALSE(range.Contains(*IpAddress::Parse("192.0.2.9")));
-  for (const char* text : {"192.0.2.20-192.0.2.10", "192.0.2.1-::1", "192.0.2.1", "-", "192.0.2.1-"}) EXPECT_FALSE(IpRange::Parse(text).ok()) << text;
+  for (const char* text : {"192.0.2.20-192.0.2.10", "192.0.2.1-::1", "192.0.2.1", "-", "192.0.2.1-"})
+    EXPECT_FALSE(IpRange::Parse(text).ok()) << text;
 }
 
 TEST(EndpointTest, WantsBracketsAroundIpv6Alone) {
   EXPECT_EQ(Endpoint::Parse("[2001:db8::1]:25")->ToString(), "[2001:db8::1]:25");
   EXPECT_EQ(Endpoint::Parse("192.0.2.1:65535")->port, 65535);
-  for (const char* text : {"192.0.2.1", "192.0.2.1:65536", "192.0.2.1:", "192.0.2.1:+1", "192.0.2.1:025", "[192.0.2.1]:25", "2001:db8::1:x", "[::1]"}) {
+  for (const char* text : {"192.0.2.1", "192.0.2.1:65536", "192.0.2.1:", "192.0.2.1:+1", "192.0.2.1:025",
+                           "[192.0.2.1]:25", "2001:db8::1:x", "[::1]"}) {
     EXPECT_FALSE(Endpoint::Parse(text).ok()) << text;
   }
 }

@@ -16,7 +16,8 @@ namespace {
 // How many octets the well-formed character at the front takes; 0: it is not well-formed.
 size_t CharacterLength(std::string_view text) {
   const auto lead = static_cast<uint8_t>(text[0]);
-  const size_t length = lead < 0x80 ? 1 : lead < 0xe0 ? 2 : lead < 0xf0 ? 3 : 4;
+  if (lead < 0x80) return 1;
+  const size_t length = lead < 0xe0 ? 2 : lead < 0xf0 ? 3 : 4;
   return length <= text.size() && IsValidUtf8(text.substr(0, length)) ? length : 0;
 }
 
@@ -34,7 +35,7 @@ void AppendJsonEscaped(std::string_view text, std::string* out, size_t most) {
     }
     const auto octet = static_cast<uint8_t>(text[0]);
     if (length == 0) {
-      // Not UTF-8: shown as the octet it is, in a form that cannot be mistaken for text.
+      // Not UTF-8: shown as \xNN, by its octet.
       out->append("\\\\x");
       out->push_back(kDigits[octet >> 4]);
       out->push_back(kDigits[octet & 15]);
@@ -98,7 +99,8 @@ Log::~Log() {
 
 void Log::Write(std::string_view level, std::string_view event, const LogField* fields, size_t count) {
   if (level == "debug" && !options_.debug) return;
-  std::string line = StrCat("{\"time\":\"", FormatRfc3339(clock_.WallNow()), "\",\"level\":\"", level, "\",\"event\":\"", event, "\"");
+  std::string line =
+      StrCat("{\"time\":\"", FormatRfc3339(clock_.WallNow()), "\",\"level\":\"", level, "\",\"event\":\"", event, "\"");
   for (size_t i = 0; i < count; ++i) fields[i].AppendTo(&line);
   line.append("}\n");
   absl::MutexLock lock(&mutex_);
@@ -114,12 +116,15 @@ void Log::Run() {
   for (;;) {
     {
       absl::MutexLock lock(&mutex_);
-      mutex_.Await(absl::Condition(+[](Log* log) ABSL_EXCLUSIVE_LOCKS_REQUIRED(log->mutex_) { return log->stop_ || !log->waiting_.empty(); }, this));
+      mutex_.Await(absl::Condition(
+          +[](Log* log) ABSL_EXCLUSIVE_LOCKS_REQUIRED(log->mutex_) { return log->stop_ || !log->waiting_.empty(); },
+          this));
       if (waiting_.empty()) return;
       taken.swap(waiting_);
     }
     if (!WriteAll(taken)) {
-      dropped_.fetch_add(static_cast<uint64_t>(std::count(taken.begin(), taken.end(), '\n')), std::memory_order_relaxed);
+      dropped_.fetch_add(static_cast<uint64_t>(std::count(taken.begin(), taken.end(), '\n')),
+                         std::memory_order_relaxed);
       if (stopping_.load(std::memory_order_acquire)) return;
     }
     taken.clear();
@@ -131,10 +136,9 @@ bool Log::WriteAll(std::string_view octets) {
     // Waits in slices, so that a blocked output does not keep the program from ending.
     pollfd descriptor{options_.fd, POLLOUT, 0};
     const int ready = poll(&descriptor, 1, 100);
-    if (ready <= 0) {
-      if (stopping_.load(std::memory_order_acquire) && std::chrono::steady_clock::now() > give_up_) return false;
-      continue;
-    }
+    // Also when the output takes a little now and then.
+    if (stopping_.load(std::memory_order_acquire) && std::chrono::steady_clock::now() > give_up_) return false;
+    if (ready <= 0) continue;
     // A pipe is written at most PIPE_BUF at a time: what poll() calls writable takes that much without blocking.
     const ssize_t n = write(options_.fd, octets.data(), std::min<size_t>(octets.size(), 4096));
     if (n >= 0) {

@@ -37,7 +37,8 @@ TEST_F(LogTest, WritesOneJsonLineForAnEvent) {
     log.Info("session_end", {{"session", "s1"}, {"messages", 2}, {"ok", true}, {"seconds", 0.5}});
   }
   EXPECT_EQ(ReadAll(),
-            "{\"time\":\"2026-11-24T11:03:47.123Z\",\"level\":\"info\",\"event\":\"session_end\",\"session\":\"s1\",\"messages\":2,\"ok\":true,\"seconds\":0.5}\n");
+            "{\"time\":\"2026-11-24T11:03:47.123Z\",\"level\":\"info\",\"event\":\"session_end\",\"session\":\"s1\","
+            "\"messages\":2,\"ok\":true,\"seconds\":0.5}\n");
 }
 
 // threats.md M2.
@@ -49,7 +50,9 @@ TEST_F(LogTest, NothingLoggedCanForgeALine) {
   const std::string line = ReadAll();
   EXPECT_EQ(std::count(line.begin(), line.end(), '\n'), 1);
   for (char c : line.substr(0, line.size() - 1)) EXPECT_GE(static_cast<unsigned char>(c), 0x20);
-  EXPECT_NE(line.find("\\\"} {\\\"level\\\":\\\"x\\u000d\\u000a\\u001b[2J\\u007f\\u2028\\\\xff\\u009b"), std::string::npos) << line;
+  EXPECT_NE(line.find("\\\"} {\\\"level\\\":\\\"x\\u000d\\u000a\\u001b[2J\\u007f\\u2028\\\\xff\\u009b"),
+            std::string::npos)
+      << line;
 }
 
 TEST_F(LogTest, CutsLongValues) {

@@ -8,9 +8,10 @@ namespace gatepost::base {
 namespace {
 
 TEST(StringsTest, Utf8IsStrict) {
-  for (const char* good : {"", "abc", "\xc3\xa9", "\xe2\x82\xac", "\xf0\x9f\x93\xa7", "\xf4\x8f\xbf\xbf"}) EXPECT_TRUE(IsValidUtf8(good));
-  for (const char* bad : {"\xc0\x80", "\xc1\xbf", "\xe0\x80\x80", "\xed\xa0\x80", "\xf0\x80\x80\x80", "\xf4\x90\x80\x80", "\xf8\x88\x80\x80\x80", "\x80",
-                          "\xc3", "\xe2\x82", "a\xff"}) {
+  for (const char* good : {"", "abc", "\xc3\xa9", "\xe2\x82\xac", "\xf0\x9f\x93\xa7", "\xf4\x8f\xbf\xbf"})
+    EXPECT_TRUE(IsValidUtf8(good));
+  for (const char* bad : {"\xc0\x80", "\xc1\xbf", "\xe0\x80\x80", "\xed\xa0\x80", "\xf0\x80\x80\x80",
+                          "\xf4\x90\x80\x80", "\xf8\x88\x80\x80\x80", "\x80", "\xc3", "\xe2\x82", "a\xff"}) {
     EXPECT_FALSE(IsValidUtf8(bad));
   }
 }
@@ -29,7 +30,32 @@ TEST(StringsTest, SplitKeepsEmptyParts) {
 }
 
 TEST(StringsTest, StrCatTakesViewsCharactersAndNumbers) {
-  EXPECT_EQ(StrCat("a", std::string_view("b"), 'c', 42, -7L, uint64_t{18446744073709551615U}), "abc42-718446744073709551615");
+  EXPECT_EQ(StrCat("a", std::string_view("b"), 'c', 42, -7L, uint64_t{18446744073709551615U}),
+            "abc42-718446744073709551615");
+}
+
+TEST(StringsTest, CaseIsOfAsciiAlone) {
+  EXPECT_TRUE(EqualsIgnoreCase("Ehlo", "EHLO"));
+  EXPECT_FALSE(EqualsIgnoreCase("EHLO", "EHLO "));
+  EXPECT_FALSE(EqualsIgnoreCase("@", "`"));
+  EXPECT_FALSE(EqualsIgnoreCase("[", "{"));
+  EXPECT_FALSE(EqualsIgnoreCase("\xc9", "\xe9"));
+  EXPECT_EQ(AsciiLower("A\xc9Z@["), "a\xc9z@[");
+  EXPECT_EQ(AsciiUpper("a\xe9z`{"), "A\xe9Z`{");
+  EXPECT_TRUE(StartsWithIgnoreCase("FROM:<a>", "from:"));
+  EXPECT_FALSE(StartsWithIgnoreCase("FRO", "from:"));
+}
+
+TEST(StringsTest, TrimsSpacesAndTabsAtBothEnds) {
+  EXPECT_EQ(Trim(" \t a b\t "), "a b");
+  EXPECT_EQ(Trim(" \t"), "");
+}
+
+TEST(StringsTest, ConstantTimeEqualsIsEquality) {
+  EXPECT_TRUE(ConstantTimeEquals("", ""));
+  EXPECT_TRUE(ConstantTimeEquals(std::string_view("a\0b", 3), std::string_view("a\0b", 3)));
+  EXPECT_FALSE(ConstantTimeEquals(std::string_view("a\0b", 3), std::string_view("a\0c", 3)));
+  EXPECT_FALSE(ConstantTimeEquals("a", "ab"));
 }
 
 TEST(ClockTest, FormatsInUtc) {

@@ -34,7 +34,8 @@ Span SpanOf(const ClientEntry& entry) {
 
 }  // namespace
 
-ClientSet::ClientSet(const std::vector<ClientEntry>& entries) : v4_(Flatten(entries, true)), v6_(Flatten(entries, false)) {}
+ClientSet::ClientSet(const std::vector<ClientEntry>& entries)
+    : v4_(Flatten(entries, true)), v6_(Flatten(entries, false)) {}
 
 std::vector<ClientSet::Interval> ClientSet::Flatten(const std::vector<ClientEntry>& entries, bool v4) {
   // Sweep over the borders; of the entries open at a place the narrowest decides, then the first.
@@ -73,7 +74,8 @@ std::vector<ClientSet::Interval> ClientSet::Flatten(const std::vector<ClientEntr
 std::optional<size_t> ClientSet::Find(const base::IpAddress& address) const {
   const std::vector<Interval>& intervals = address.is_v4() ? v4_ : v6_;
   const Number value = ToNumber(address);
-  auto it = std::upper_bound(intervals.begin(), intervals.end(), value, [](Number v, const Interval& i) { return v < i.first; });
+  auto it = std::upper_bound(intervals.begin(), intervals.end(), value,
+                             [](Number v, const Interval& i) { return v < i.first; });
   if (it == intervals.begin()) return std::nullopt;
   --it;
   return it->entry < 0 ? std::nullopt : std::optional<size_t>(static_cast<size_t>(it->entry));

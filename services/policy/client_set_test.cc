@@ -23,7 +23,8 @@ struct Bounds {
 };
 
 Bounds BoundsOf(const ClientEntry& entry) {
-  if (const auto* range = std::get_if<base::IpRange>(&entry)) return {ToNumber(range->first), ToNumber(range->last), range->first.is_v4()};
+  if (const auto* range = std::get_if<base::IpRange>(&entry))
+    return {ToNumber(range->first), ToNumber(range->last), range->first.is_v4()};
   const auto& prefix = std::get<base::IpPrefix>(entry);
   const Number first = ToNumber(prefix.address);
   Number last = first;
@@ -61,7 +62,8 @@ TEST(ClientSetTest, AgreesWithAScanAtEveryBorder) {
     for (int i = 0; i < 40; ++i) {
       const bool v4 = random() % 2 == 0;
       // Few distinct bits, so that entries overlap and touch.
-      const Number seed = v4 ? Number{random() & 0xff0000ff} : (Number{0x20010db8} << 96 | Number{random() & 0xff} << 64 | (random() & 0xff));
+      const Number seed = v4 ? Number{random() & 0xff0000ff}
+                             : (Number{0x20010db8} << 96 | Number{random() & 0xff} << 64 | (random() & 0xff));
       const base::IpAddress address = FromNumber(seed, v4);
       if (random() % 3 == 0) {
         const base::IpAddress other = FromNumber(seed | (random() & 0x3f), v4);
@@ -74,7 +76,8 @@ TEST(ClientSetTest, AgreesWithAScanAtEveryBorder) {
     const ClientSet set(entries);
     for (const ClientEntry& entry : entries) {
       const Bounds bounds = BoundsOf(entry);
-      for (Number probe : {bounds.first - 1, bounds.first, bounds.first + 1, bounds.last - 1, bounds.last, bounds.last + 1}) {
+      for (Number probe :
+           {bounds.first - 1, bounds.first, bounds.first + 1, bounds.last - 1, bounds.last, bounds.last + 1}) {
         const base::IpAddress address = FromNumber(probe, bounds.v4);
         EXPECT_EQ(set.Find(address), Scan(entries, address)) << address.ToString();
       }

@@ -23,14 +23,16 @@ struct ListJudgement {
 };
 
 // `name`: the path of the list's message in the API.
-ListJudgement JudgeList(ListMode mode, const ClientSet& entries, const base::IpAddress& address, std::string_view name, Trace* trace) {
+ListJudgement JudgeList(ListMode mode, const ClientSet& entries, const base::IpAddress& address, std::string_view name,
+                        Trace* trace) {
   const std::optional<size_t> entry = entries.Find(address);
   std::string rule = entry ? StrCat(name, ".entries[", *entry, "]") : StrCat(name, ".mode");
   Note(trace, rule, true);
   return {entry.has_value() == (mode == ListMode::kOnlyList), std::move(rule)};
 }
 
-ListJudgement JudgeRelay(const CompiledVirtualServer& server, const ClientFacts& client, const Identity* identity, Trace* trace) {
+ListJudgement JudgeRelay(const CompiledVirtualServer& server, const ClientFacts& client, const Identity* identity,
+                         Trace* trace) {
   const Relay& relay = server.settings().relay;
   if (identity != nullptr) {
     const bool may = relay.authenticated_may_relay && identity->may_relay;
@@ -47,8 +49,8 @@ struct Mechanism {
 // protocol.md 2. Those of later releases join here.
 constexpr std::array<Mechanism, 2> kMechanisms = {{{"PLAIN", true}, {"LOGIN", true}}};
 
-MechanismStanding Judge(const CompiledVirtualServer& server, const TlsFacts& tls, const std::vector<std::string>& servable,
-                        const Mechanism& mechanism) {
+MechanismStanding Judge(const CompiledVirtualServer& server, const TlsFacts& tls,
+                        const std::vector<std::string>& servable, const Mechanism& mechanism) {
   const Authentication& authentication = server.settings().authentication;
   if (!authentication.basic || std::find(servable.begin(), servable.end(), mechanism.name) == servable.end()) {
     return MechanismStanding::kUnknown;
@@ -90,7 +92,8 @@ Verdict JudgeConnection(const CompiledVirtualServer& server, const ClientFacts& 
   return Refuse(Reason::kClientNotPermitted, std::move(list.rule));
 }
 
-Verdict JudgeMail(const CompiledVirtualServer& server, const ClientFacts& client, const Identity* identity, Trace* trace) {
+Verdict JudgeMail(const CompiledVirtualServer& server, const ClientFacts& client, const Identity* identity,
+                  Trace* trace) {
   const VirtualServer& settings = server.settings();
   const bool clear = settings.tls.require_secure_channel && !client.tls.active;
   Note(trace, "tls.require_secure_channel", clear);
@@ -105,10 +108,10 @@ Verdict JudgeMail(const CompiledVirtualServer& server, const ClientFacts& client
   return Accept(Reason::kAllowed, "authentication.submit");
 }
 
-Verdict JudgeRecipient(const CompiledVirtualServer& server, const ClientFacts& client, const Identity* identity, const Mailbox& recipient,
-                       Trace* trace) {
-  // `<postmaster>` is ours by definition (RFC 5321 4.5.1).
-  if (recipient.domain.empty()) {
+Verdict JudgeRecipient(const CompiledVirtualServer& server, const ClientFacts& client, const Identity* identity,
+                       const Mailbox& recipient, Trace* trace) {
+  // `<postmaster>` is ours by definition (RFC 5321 4.5.1); the grammar knows no other path without a domain.
+  if (recipient.domain.empty() && base::EqualsIgnoreCase(recipient.local, "postmaster")) {
     Note(trace, "local_domains", true);
     return Accept(Reason::kLocalDomain, "local_domains");
   }
@@ -132,8 +135,8 @@ std::vector<std::string_view> OfferedMechanisms(const CompiledVirtualServer& ser
   return offered;
 }
 
-MechanismStanding JudgeMechanism(const CompiledVirtualServer& server, const TlsFacts& tls, const std::vector<std::string>& servable,
-                                 std::string_view mechanism) {
+MechanismStanding JudgeMechanism(const CompiledVirtualServer& server, const TlsFacts& tls,
+                                 const std::vector<std::string>& servable, std::string_view mechanism) {
   for (const Mechanism& known : kMechanisms) {
     if (base::EqualsIgnoreCase(known.name, mechanism)) return Judge(server, tls, servable, known);
   }

@@ -35,7 +35,8 @@ void Recipient(benchmark::State& state) {
   const auto server = Large();
   ClientFacts client;
   client.address = base::IpAddress::V4(0xc0000201);
-  for (auto _ : state) benchmark::DoNotOptimize(JudgeRecipient(*server, client, nullptr, {"bob", "mail.domain4242.example"}));
+  for (auto _ : state)
+    benchmark::DoNotOptimize(JudgeRecipient(*server, client, nullptr, {"bob", "mail.domain4242.example"}));
 }
 BENCHMARK(Recipient);
 

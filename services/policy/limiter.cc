@@ -14,7 +14,9 @@ std::array<uint8_t, 17> KeyOf(const base::IpAddress& source) {
 
 }  // namespace
 
-base::IpAddress ConnectionLimiter::SourceOf(const base::IpAddress& client) { return client.is_v4() ? client : client.Masked(64); }
+base::IpAddress ConnectionLimiter::SourceOf(const base::IpAddress& client) {
+  return client.is_v4() ? client : client.Masked(64);
+}
 
 ConnectionLimiter::Place ConnectionLimiter::Enter(const base::IpAddress& client, uint32_t per_source, uint32_t total) {
   const base::IpAddress source = SourceOf(client);

@@ -2,6 +2,7 @@
 
 #include <utility>
 
+#include "services/base/status_macros.h"
 #include "services/base/strings.h"
 
 namespace gatepost::policy {
@@ -13,7 +14,28 @@ constexpr size_t kEntries = 10'000;
 constexpr int kFewestRecipients = 100;
 
 absl::Status Refuse(const VirtualServer& settings, std::string_view field, std::string_view why) {
-  return absl::InvalidArgumentError(base::ToAbsl(base::StrCat("virtual server \"", settings.id, "\": ", field, " ", why)));
+  return absl::InvalidArgumentError(
+      base::ToAbsl(base::StrCat("virtual server \"", settings.id, "\": ", field, " ", why)));
+}
+
+// A subnet without bits beyond its mask, or a range of one family in order: what the parsers of base/ip_address.h make.
+bool IsWellFormed(const ClientEntry& entry) {
+  if (const auto* range = std::get_if<base::IpRange>(&entry)) {
+    return range->first.is_v4() == range->last.is_v4() && range->first <= range->last;
+  }
+  const auto& prefix = std::get<base::IpPrefix>(entry);
+  return prefix.length >= 0 && prefix.length <= prefix.address.bits() &&
+         prefix.address.Masked(prefix.length) == prefix.address;
+}
+
+absl::Status CheckEntries(const VirtualServer& settings, const std::vector<ClientEntry>& entries,
+                          std::string_view field) {
+  if (entries.size() > kEntries) return Refuse(settings, field, "has more than 10,000 entries");
+  for (size_t i = 0; i < entries.size(); ++i) {
+    if (!IsWellFormed(entries[i]))
+      return Refuse(settings, base::StrCat(field, "[", i, "]"), "is neither a subnet nor a range");
+  }
+  return absl::OkStatus();
 }
 
 }  // namespace
@@ -33,11 +55,18 @@ absl::StatusOr<std::shared_ptr<const CompiledVirtualServer>> CompiledVirtualServ
     return Refuse(settings, "banner_text", "is not printable ASCII of at most 200 octets");
   }
   if (settings.listeners.size() > kListeners) return Refuse(settings, "listeners", "has more than 32 entries");
-  if (settings.local_domains.size() > kEntries) return Refuse(settings, "local_domains", "has more than 10,000 entries");
-  if (settings.connection_control.entries.size() > kEntries) {
-    return Refuse(settings, "connection_control.entries", "has more than 10,000 entries");
+  if (settings.local_domains.size() > kEntries)
+    return Refuse(settings, "local_domains", "has more than 10,000 entries");
+  // A name in another form would never match: nothing would be refused, and nothing said.
+  for (size_t i = 0; i < settings.local_domains.size(); ++i) {
+    const std::string& domain = settings.local_domains[i].domain;
+    if (domain.empty() || domain.front() == '[' || domain.back() == '.' || !base::IsPrintableAscii(domain) ||
+        domain != base::AsciiLower(domain)) {
+      return Refuse(settings, base::StrCat("local_domains[", i, "].domain"), "is not a lower-case domain");
+    }
   }
-  if (settings.relay.list.entries.size() > kEntries) return Refuse(settings, "relay.entries", "has more than 10,000 entries");
+  GATEPOST_RETURN_IF_ERROR(CheckEntries(settings, settings.connection_control.entries, "connection_control.entries"));
+  GATEPOST_RETURN_IF_ERROR(CheckEntries(settings, settings.relay.list.entries, "relay.entries"));
   if (settings.limits.recipients < kFewestRecipients) {
     return Refuse(settings, "message_limits.max_recipients", "is below 100 (RFC 5321 4.5.3.1.8)");
   }

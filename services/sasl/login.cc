@@ -16,19 +16,26 @@ class Login final : public Mechanism {
   }
 
   Step Next(std::string_view response) override {
+    if (over_) return Malformed{};
     if (login_.empty()) return TakeName(response);
+    over_ = true;
     if (!IsText(response, kMostOctets)) return Malformed{};
     return PasswordClaim{std::string(), login_, std::string(response)};
   }
 
  private:
   Step TakeName(std::string_view name) {
-    if (!IsLogin(name)) return Malformed{};
+    if (!IsLogin(name)) {
+      over_ = true;
+      return Malformed{};
+    }
     login_ = std::string(name);
     return Challenge{std::string(kPasswordPrompt)};
   }
 
   std::string login_;
+  // A claim was made or the exchange was refused: there is no second try.
+  bool over_ = false;
 };
 
 }  // namespace

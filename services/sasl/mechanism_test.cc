@@ -28,13 +28,15 @@ TEST(PlainTest, AsksWithAnEmptyChallengeWhenNothingWasSent) {
 }
 
 TEST(PlainTest, RefusesWrongNumbersOfNuls) {
-  for (const std::string& message : {""s, "u"s, "u\0p"s, "\0\0"s, "\0u\0p\0x"s, "\0u\0p\0"s, "\0\0\0\0"s, "\0u\0"s, "\0\0p"s}) {
+  for (const std::string& message :
+       {""s, "u"s, "u\0p"s, "\0\0"s, "\0u\0p\0x"s, "\0u\0p\0"s, "\0\0\0\0"s, "\0u\0"s, "\0\0p"s}) {
     EXPECT_TRUE(IsMalformed(MakePlain()->First(message))) << message.size();
   }
 }
 
 TEST(PlainTest, RefusesControlsInNamesAndBadUtf8Anywhere) {
-  for (const std::string& message : {"\0u\x01\0p"s, "\0u\x7f\0p"s, "a\n\0u\0p"s, "\0\xff\0p"s, "\0u\0\xc0\x80"s, "\0\xed\xa0\x80\0p"s}) {
+  for (const std::string& message :
+       {"\0u\x01\0p"s, "\0u\x7f\0p"s, "a\n\0u\0p"s, "\0\xff\0p"s, "\0u\0\xc0\x80"s, "\0\xed\xa0\x80\0p"s}) {
     EXPECT_TRUE(IsMalformed(MakePlain()->First(message)));
   }
 }
@@ -67,6 +69,36 @@ TEST(LoginTest, AnInitialResponseIsTheName) {
   ASSERT_TRUE(std::holds_alternative<Challenge>(step));
   EXPECT_EQ(std::get<Challenge>(step).octets, "Password:");
   EXPECT_TRUE(std::holds_alternative<PasswordClaim>(login->Next("secret")));
+}
+
+// One exchange is one try, whoever drives it.
+TEST(MechanismTest, AfterAClaimOrARefusalEverythingIsMalformed) {
+  const auto plain = MakePlain();
+  EXPECT_FALSE(IsMalformed(plain->First("\0u\0p"s)));
+  EXPECT_TRUE(IsMalformed(plain->Next("\0u\0q"s)));
+  const auto asked = MakePlain();
+  asked->First(std::nullopt);
+  EXPECT_TRUE(IsMalformed(asked->Next("u")));
+  EXPECT_TRUE(IsMalformed(asked->Next("\0u\0p"s)));
+  const auto login = MakeLogin();
+  login->First("alice");
+  EXPECT_FALSE(IsMalformed(login->Next("one")));
+  EXPECT_TRUE(IsMalformed(login->Next("two")));
+  const auto refused = MakeLogin();
+  EXPECT_TRUE(IsMalformed(refused->First("")));
+  EXPECT_TRUE(IsMalformed(refused->Next("alice")));
+}
+
+TEST(LoginTest, NothingIsCutAtANul) {
+  EXPECT_TRUE(IsMalformed(MakeLogin()->First("alice\0admin"s)));
+  const auto login = MakeLogin();
+  login->First("alice");
+  EXPECT_TRUE(IsMalformed(login->Next("secret\0"s)));
+}
+
+TEST(LoginTest, BoundsTheNameAt255Octets) {
+  EXPECT_FALSE(IsMalformed(MakeLogin()->First(std::string(255, 'n'))));
+  EXPECT_TRUE(IsMalformed(MakeLogin()->First(std::string(256, 'n'))));
 }
 
 TEST(LoginTest, EmptyNamesAndPasswordsAreMalformed) {

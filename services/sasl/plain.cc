@@ -1,3 +1,5 @@
+#include <utility>
+
 #include "services/sasl/claim.h"
 #include "services/sasl/mechanism.h"
 
@@ -8,9 +10,12 @@ class Plain final : public Mechanism {
  public:
   Step First(std::optional<std::string_view> initial_response) override {
     if (!initial_response) return Challenge{};
+    over_ = true;
     return Parse(*initial_response);
   }
-  Step Next(std::string_view response) override { return Parse(response); }
+  Step Next(std::string_view response) override {
+    return std::exchange(over_, true) ? Step(Malformed{}) : Parse(response);
+  }
 
  private:
   // message = [authzid] NUL authcid NUL passwd: exactly two NULs.
@@ -24,9 +29,13 @@ class Plain final : public Mechanism {
     const std::string_view login = message.substr(first + 1, second - first - 1);
     const std::string_view password = message.substr(second + 1);
     // IsText refuses a third NUL.
-    if ((!authorization.empty() && !IsLogin(authorization)) || !IsLogin(login) || !IsText(password, kMostOctets)) return Malformed{};
+    if ((!authorization.empty() && !IsLogin(authorization)) || !IsLogin(login) || !IsText(password, kMostOctets))
+      return Malformed{};
     return PasswordClaim{std::string(authorization), std::string(login), std::string(password)};
   }
+
+  // A message came: there is no second try.
+  bool over_ = false;
 };
 
 }  // namespace
