@@ -113,7 +113,7 @@ def haproxy(folder, pem, sink):
     config = folder / "haproxy.cfg"
     config.write_text(f"""global
   nbthread 2
-  maxconn 15000
+  maxconn 8000
   ssl-default-bind-options ssl-min-ver TLSv1.2 no-tls-tickets
   tune.ssl.cachesize 0
 defaults
