@@ -1,5 +1,6 @@
 #include "services/base/log.h"
 
+#include <absl/time/time.h>
 #include <poll.h>
 #include <unistd.h>
 
@@ -12,6 +13,10 @@
 
 namespace gatepost::base {
 namespace {
+
+// How long, and up to how many octets, lines are gathered for one write.
+constexpr absl::Duration kBatch = absl::Milliseconds(10);
+constexpr size_t kBatchOctets = 64 << 10;
 
 // How many octets the well-formed character at the front takes; 0: it is not well-formed.
 size_t CharacterLength(std::string_view text) {
@@ -119,6 +124,14 @@ void Log::Run() {
       mutex_.Await(absl::Condition(
           +[](Log* log) ABSL_EXCLUSIVE_LOCKS_REQUIRED(log->mutex_) { return log->stop_ || !log->waiting_.empty(); },
           this));
+      // Lines that come within a moment leave in one write: a wake-up and a system call for each would cost more than the
+      // line itself. (performance.md)
+      mutex_.AwaitWithTimeout(absl::Condition(
+                                  +[](Log* log) ABSL_EXCLUSIVE_LOCKS_REQUIRED(log->mutex_) {
+                                    return log->stop_ || log->waiting_.size() > kBatchOctets;
+                                  },
+                                  this),
+                              kBatch);
       if (waiting_.empty()) return;
       taken.swap(waiting_);
     }

@@ -22,6 +22,8 @@ namespace {
 
 // The most that one TLS record takes (RFC 8446 5.1).
 constexpr size_t kRecord = 16384;
+// Behind a record of so many octets another one is likely.
+constexpr int kBulkRecord = 4096;
 
 asio::awaitable<std::error_code> Ready() { co_return std::error_code(); }
 
@@ -92,6 +94,8 @@ asio::awaitable<net::IoResult> TlsStream::ReadSome(std::span<char> space) {
       n = SSL_read(state.ssl.get(), space.data() + total, static_cast<int>(std::min<size_t>(space.size() - total, 1 << 30)));
       if (n <= 0) break;
       total += static_cast<size_t>(n);
+      // A short record is a command, or the end of something: looking for more would be one vain system call.
+      if (n < kBulkRecord && SSL_has_pending(state.ssl.get()) == 0) break;
     }
     if (total > 0) {
       // What ended it, if anything did, comes again with the next call.
