@@ -38,7 +38,8 @@ void Worker::Adopt(std::shared_ptr<const Snapshot> snapshot) {
   snapshot_ = std::move(snapshot);
   for (SessionDriver* session : sessions_) {
     const auto found = snapshot_->virtual_servers.find(session->virtual_server().name());
-    if (found == snapshot_->virtual_servers.end() || found->second->settings().state != policy::ServerState::kStarted) {
+    // A pause lets sessions go on; only who comes anew is turned away.
+    if (found == snapshot_->virtual_servers.end() || found->second->settings().state == policy::ServerState::kStopped) {
       session->Interrupt(smtp::Interrupt::Reason::kClosing, false);
     }
   }

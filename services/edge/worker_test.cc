@@ -251,6 +251,21 @@ TEST_F(WorkerTest, StoppedVirtualServerEndsSessionsBetweenTransactions) {
   EXPECT_EQ(busy->Line(), "421 4.3.2 mx.example.com Closing");
 }
 
+TEST_F(WorkerTest, PauseLetsSessionsGoOnAndTurnsNewOnesAway) {
+  FakeUpstream upstream(Willing);
+  Adopt(1, upstream.port());
+  const uint16_t port = Listen();
+  auto client = Dial(port);
+  Begin(*client);
+  Adopt(2, upstream.port(), "state: PAUSED");
+  EXPECT_EQ(Dial(port)->Line(), "421 mx.example.com Not accepting connections");
+  Envelope(*client);
+  EXPECT_EQ(Command(*client, "DATA").substr(0, 3), "354");
+  EXPECT_EQ(Command(*client, "x: y\r\n\r\n.").substr(0, 18), "250 2.0.0 Accepted");
+  Adopt(3, upstream.port());
+  EXPECT_EQ(Dial(port)->Line().substr(0, 4), "220 ");
+}
+
 // Row 2: SIGTERM with sessions idle, in a transaction, past the dot.
 TEST_F(WorkerTest, DrainEndsIdleSessionsAndWaitsForTransactions) {
   FakeUpstream upstream(Willing);
