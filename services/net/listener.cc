@@ -1,5 +1,6 @@
 #include "services/net/listener.h"
 
+#include <fcntl.h>
 #include <sys/socket.h>
 #include <unistd.h>
 
@@ -56,7 +57,25 @@ absl::Status ProbeExclusive(const base::Endpoint& endpoint) {
 }
 
 struct Listener::State {
-  explicit State(asio::io_context& context) : acceptor(context), pause(context) {}
+  explicit State(asio::io_context& context) : acceptor(context), pause(context) { Reserve(); }
+  ~State() { Release(); }
+  State(const State&) = delete;
+  State& operator=(const State&) = delete;
+
+  void Reserve() {
+    if (reserve < 0) reserve = ::open("/dev/null", O_RDONLY | O_CLOEXEC);
+  }
+  void Release() {
+    if (reserve >= 0) ::close(std::exchange(reserve, -1));
+  }
+
+  // The first in the queue learns at once that it cannot be served, rather than by a time-out.
+  void TurnOneAway() {
+    Release();
+    const int accepted = ::accept4(acceptor.native_handle(), nullptr, nullptr, SOCK_CLOEXEC | SOCK_NONBLOCK);
+    if (accepted >= 0) ::close(accepted);
+    Reserve();
+  }
 
   tcp::acceptor acceptor;
   asio::steady_timer pause;
@@ -64,6 +83,7 @@ struct Listener::State {
   base::Endpoint bound;
   bool closed = false;
   uint64_t exhausted = 0;
+  int reserve = -1;  // a descriptor for the time when there are none
 };
 
 Listener::Listener(std::shared_ptr<State> state) : state_(std::move(state)) {}
@@ -97,7 +117,9 @@ asio::awaitable<void> Listener::Run(std::shared_ptr<State> state) {
       continue;
     }
     const int code = error.category() == std::system_category() || error.category() == asio::error::get_system_category() ? error.value() : 0;
-    if (code != EMFILE && code != ENFILE && code != ENOBUFS && code != ENOMEM) continue;  // the client gave up before we came
+    if (code == ECONNABORTED || code == EPROTO) continue;  // the client gave up before we came
+    // Whatever else it is, it is not over at once: trying again without a pause would spin.
+    if (code == EMFILE || code == ENFILE) state->TurnOneAway();
     ++state->exhausted;
     state->pause.expires_after(wait);
     wait = std::min(wait * 2, kLongestPause);
@@ -124,6 +146,7 @@ void Listener::Close() {
   }
   std::error_code ignored;
   state_->acceptor.close(ignored);
+  state_->Release();
   state_->pause.cancel();
 }
 

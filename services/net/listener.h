@@ -32,8 +32,8 @@ class Listener {
   Listener(const Listener&) = delete;
   Listener& operator=(const Listener&) = delete;
 
-  // Accepts until Close(). Without file descriptors it waits (a tenth of a second, then longer, a second at most) and lets the
-  // kernel's backlog hold who comes: no spin.
+  // Accepts until Close(). Without file descriptors it turns one client away by a descriptor held back for that, then waits (a
+  // tenth of a second, then longer, a second at most) while the kernel's backlog holds who comes: no spin.
   void Start(OnAccept on_accept);
   // Takes what the kernel has accepted already (a drain must not reset it), then closes. Idempotent.
   void Close();

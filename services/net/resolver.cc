@@ -73,6 +73,7 @@ class AresResolver final : public Resolver {
       co_return known->second.addresses;
     }
     auto question = std::make_shared<Question>(executor_);
+    const std::shared_ptr<const bool> alive = alive_;
     question->done.expires_at(deadline);
     Ask(host, question);
     while (!question->answered) {
@@ -80,6 +81,7 @@ class AresResolver final : public Resolver {
       co_await question->done.async_wait(asio::redirect_error(asio::use_awaitable, error));
       if (!error) break;  // the deadline
     }
+    if (!*alive) co_return absl::CancelledError("the resolver is gone");
     if (!question->answered) question->status = absl::DeadlineExceededError(base::ToAbsl(base::StrCat("resolving ", host)));
     co_return Conclude(host, *question);
   }

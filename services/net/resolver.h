@@ -21,7 +21,7 @@ class Resolver {
  public:
   virtual ~Resolver() = default;
   // An address literal answers itself. At most 32 addresses, IPv4 and IPv6. NOT_FOUND: there is no such name, or it has no
-  // address; UNAVAILABLE, DEADLINE_EXCEEDED: it cannot be said.
+  // address; UNAVAILABLE, DEADLINE_EXCEEDED: it cannot be said. CANCELLED: the resolver is gone.
   virtual asio::awaitable<absl::StatusOr<std::vector<base::IpAddress>>> Resolve(std::string host, base::MonotonicTime deadline) = 0;
 };
 

@@ -93,9 +93,10 @@ asio::awaitable<std::error_code> TcpStream::Wait(asio::ip::tcp::socket::wait_typ
     std::error_code error;
     co_await socket_.async_wait(what, asio::redirect_error(asio::use_awaitable, error));
     watch_->End(read);
+    // An interrupt that came too late is over with the wait that it was for: it must not end another one.
+    const bool interrupted = read && std::exchange(watch_->interrupted, false);
     if (!error) co_return error;
-    if (error != asio::error::operation_aborted || !socket_.is_open()) co_return error;
-    if (read && std::exchange(watch_->interrupted, false)) co_return error;
+    if (error != asio::error::operation_aborted || !socket_.is_open() || interrupted) co_return error;
     // Cancelled by a deadline: by ours, or by the other direction's, which is none of our business.
   }
 }

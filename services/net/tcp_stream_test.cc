@@ -1,6 +1,9 @@
 #include "services/net/tcp_stream.h"
 
+#include <fcntl.h>
 #include <gtest/gtest.h>
+#include <sys/resource.h>
+#include <unistd.h>
 
 #include <asio/co_spawn.hpp>
 #include <asio/detached.hpp>
@@ -10,6 +13,7 @@
 #include <array>
 #include <chrono>
 #include <exception>
+#include <vector>
 
 #include "services/net/connect.h"
 #include "services/net/listener.h"
@@ -142,6 +146,33 @@ TEST_F(TcpStreamTest, AnInterruptEndsTheReadThatWaitsAndNothingElse) {
   EXPECT_FALSE(result.ec) << result.ec.message();
 }
 
+// The interrupt finds a wait that has succeeded already but is not resumed yet: both directions were ready in one event.
+TEST_F(TcpStreamTest, AnInterruptThatCameTooLateEndsNoLaterRead) {
+  Run(WriteText(*client_, "x", &ignored_));
+  std::error_code first;
+  bool waited = false;
+  asio::post(context_, [&] {
+    asio::co_spawn(
+        context_, [](TcpStream& s, std::error_code* out) -> asio::awaitable<void> { *out = co_await s.WaitToRead(true); }(*server_, &first),
+        [&](std::exception_ptr) { waited = true; });
+    asio::co_spawn(
+        context_,
+        [](TcpStream& s) -> asio::awaitable<void> {
+          co_await s.WaitToWrite(false);
+          s.Interrupt();
+        }(*server_),
+        asio::detached);
+  });
+  while (!waited) context_.run_one();
+  context_.poll();
+  IoResult result;
+  Run(Read(*server_, &result));
+  EXPECT_FALSE(result.ec) << result.ec.message();
+  server_->SetReadDeadline(In(milliseconds(20)));
+  Run(Read(*server_, &result));
+  EXPECT_EQ(result.ec, std::errc::timed_out) << result.ec.message();
+}
+
 TEST_F(TcpStreamTest, CloseEndsWhatWaits) {
   IoResult result;
   asio::steady_timer timer(context_);
@@ -192,6 +223,53 @@ TEST(ListenerTest, ClosingTakesWhoIsInTheQueue) {
   EXPECT_EQ(accepted, 1);
 }
 
+// No descriptor above those that are open now, until it goes.
+class DescriptorFamine {
+ public:
+  DescriptorFamine() {
+    getrlimit(RLIMIT_NOFILE, &before_);
+    const int lowest_free = ::open("/dev/null", O_RDONLY | O_CLOEXEC);
+    ::close(lowest_free);
+    rlimit now = before_;
+    now.rlim_cur = static_cast<rlim_t>(lowest_free);
+    setrlimit(RLIMIT_NOFILE, &now);
+  }
+  ~DescriptorFamine() { setrlimit(RLIMIT_NOFILE, &before_); }
+
+ private:
+  rlimit before_{};
+};
+
+// threats.md D6, failures.md (file descriptors exhausted).
+TEST(ListenerTest, WithoutDescriptorsItTurnsOneAwayDoesNotSpinAndRecovers) {
+  asio::io_context context(1);
+  auto listener = Listener::Open(context, *base::Endpoint::Parse("127.0.0.1:0"));
+  ASSERT_TRUE(listener.ok());
+  std::vector<asio::ip::tcp::socket> accepted;
+  (*listener)->Start([&](asio::ip::tcp::socket socket) { accepted.push_back(std::move(socket)); });
+  std::vector<asio::ip::tcp::socket> clients;
+  for (int i = 0; i < 3; ++i) clients.emplace_back(context, asio::ip::tcp::v4());
+  const asio::ip::tcp::endpoint target(asio::ip::address_v4::loopback(), (*listener)->endpoint().port);
+  {
+    const DescriptorFamine famine;
+    for (asio::ip::tcp::socket& client : clients) client.connect(target);
+    context.run_for(milliseconds(50));
+    EXPECT_EQ((*listener)->exhausted(), 1u);
+    EXPECT_TRUE(accepted.empty());
+    // The first is gone, the others wait.
+    std::error_code error;
+    std::array<char, 1> space;
+    clients[0].non_blocking(true);
+    clients[0].read_some(asio::buffer(space), error);
+    EXPECT_EQ(error, asio::error::eof);
+    clients[1].non_blocking(true);
+    clients[1].read_some(asio::buffer(space), error);
+    EXPECT_EQ(error, asio::error::would_block);
+  }
+  while (accepted.size() < 2) context.run_one();
+  EXPECT_EQ((*listener)->exhausted(), 1u);
+}
+
 TEST(ConnectTest, ARefusedAddressIsAnError) {
   asio::io_context context(1);
   asio::ip::tcp::acceptor other(context, asio::ip::tcp::endpoint(asio::ip::address_v4::loopback(), 0));
@@ -227,6 +305,26 @@ TEST(ResolverTest, LiteralsAndTheHostsFileNeedNoServer) {
   EXPECT_EQ(literal->front().ToString(), "192.0.2.1");
   ASSERT_TRUE(localhost.ok()) << localhost.status();
   EXPECT_TRUE(localhost->front().IsLoopback());
+}
+
+TEST(ResolverTest, WhoStillWaitsWhenItGoesIsTold) {
+  asio::io_context context(1);
+  const base::SystemClock clock;
+  auto resolver = MakeResolver(context.get_executor(), clock);
+  ASSERT_TRUE(resolver.ok()) << resolver.status();
+  absl::StatusOr<std::vector<base::IpAddress>> answer = absl::UnknownError("");
+  bool asked = false;
+  asio::co_spawn(
+      context,
+      [](Resolver& r, bool* began, auto* out) -> asio::awaitable<void> {
+        *began = true;
+        *out = co_await r.Resolve("name.invalid", In(seconds(3)));
+      }(**resolver, &asked, &answer),
+      asio::detached);
+  while (!asked) context.run_one();
+  resolver->reset();
+  context.run_for(seconds(5));
+  EXPECT_TRUE(absl::IsCancelled(answer.status())) << answer.status();
 }
 
 }  // namespace
