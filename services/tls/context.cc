@@ -8,6 +8,7 @@
 #include <openssl/err.h>
 #include <openssl/hmac.h>
 #include <openssl/mem.h>
+#include <openssl/nid.h>
 #include <openssl/pool.h>
 #include <openssl/rand.h>
 #include <openssl/sha.h>
@@ -37,6 +38,10 @@ constexpr char kGroups[] = "X25519:P-256";
 constexpr char kCiphers[] =
     "ECDHE-ECDSA-AES128-GCM-SHA256:ECDHE-RSA-AES128-GCM-SHA256:ECDHE-ECDSA-AES256-GCM-SHA384:ECDHE-RSA-AES256-GCM-SHA384:"
     "ECDHE-ECDSA-CHACHA20-POLY1305:ECDHE-RSA-CHACHA20-POLY1305";
+// No SHA-1 (RFC 9155).
+constexpr std::array<uint16_t, 8> kSignatures{
+    SSL_SIGN_ECDSA_SECP256R1_SHA256, SSL_SIGN_ECDSA_SECP384R1_SHA384, SSL_SIGN_RSA_PSS_RSAE_SHA256, SSL_SIGN_RSA_PSS_RSAE_SHA384,
+    SSL_SIGN_RSA_PSS_RSAE_SHA512,    SSL_SIGN_RSA_PKCS1_SHA256,       SSL_SIGN_RSA_PKCS1_SHA384,    SSL_SIGN_RSA_PKCS1_SHA512};
 constexpr size_t kMostIdentities = 16;
 constexpr size_t kMostClientOctets = 64 << 10;
 // RFC 9325 wants ticket keys, and so tickets, to be short-lived; the keys turn over anyway.
@@ -54,7 +59,9 @@ const ServerContextState& StateOf(const SSL* ssl) {
 bool Configure(SSL_CTX* context) {
   if (context == nullptr || SSL_CTX_set_min_proto_version(context, TLS1_2_VERSION) != 1 ||
       SSL_CTX_set_max_proto_version(context, TLS1_3_VERSION) != 1 || SSL_CTX_set1_curves_list(context, kGroups) != 1 ||
-      SSL_CTX_set_strict_cipher_list(context, kCiphers) != 1) {
+      SSL_CTX_set_strict_cipher_list(context, kCiphers) != 1 ||
+      SSL_CTX_set_signing_algorithm_prefs(context, kSignatures.data(), kSignatures.size()) != 1 ||
+      SSL_CTX_set_verify_algorithm_prefs(context, kSignatures.data(), kSignatures.size()) != 1) {
     return false;
   }
   SSL_CTX_set_mode(context, SSL_MODE_ENABLE_PARTIAL_WRITE | SSL_MODE_ACCEPT_MOVING_WRITE_BUFFER);
@@ -89,34 +96,73 @@ bool NameMatches(std::string_view pattern, std::string_view name) {
   return pattern == name;
 }
 
-bool ClientVerifiesEcdsa(const SSL* ssl) {
-  const uint16_t* algorithms = nullptr;
-  const size_t count = SSL_get0_peer_verify_algorithms(ssl, &algorithms);
-  return std::any_of(algorithms, algorithms + count, [](uint16_t a) {
-    return a == SSL_SIGN_ECDSA_SECP256R1_SHA256 || a == SSL_SIGN_ECDSA_SECP384R1_SHA384;
-  });
+// The kinds of certificate that a client can use.
+struct Kinds {
+  bool ecdsa = false;
+  bool rsa = false;
+};
+
+// Holds the Kinds by TLS 1.2's suites as 1 + ecdsa + 2 * rsa, where they are not both.
+int SuitesIndex() {
+  static const int index = SSL_get_ex_new_index(0, nullptr, nullptr, nullptr, nullptr);
+  return index;
 }
 
-// Which certificate: one for the name asked for, of a kind that the client can verify; else the first of that kind.
+// In TLS 1.2 the suite names the certificate's kind, and a client that verifies both may offer one kind's suites alone.
+ssl_select_cert_result_t NoteSuites(const SSL_CLIENT_HELLO* hello) {
+  CBS suites;
+  CBS_init(&suites, hello->cipher_suites, hello->cipher_suites_len);
+  Kinds offered;
+  uint16_t value = 0;
+  while (CBS_get_u16(&suites, &value)) {
+    const SSL_CIPHER* suite = SSL_get_cipher_by_value(value);
+    if (suite == nullptr || SSL_CIPHER_get_kx_nid(suite) != NID_kx_ecdhe || SSL_CIPHER_is_aead(suite) != 1) continue;
+    offered.ecdsa |= SSL_CIPHER_get_auth_nid(suite) == NID_auth_ecdsa;
+    offered.rsa |= SSL_CIPHER_get_auth_nid(suite) == NID_auth_rsa;
+  }
+  if (offered.ecdsa && offered.rsa) return ssl_select_cert_success;
+  const uintptr_t note = 1 + (offered.ecdsa ? 1u : 0u) + (offered.rsa ? 2u : 0u);
+  return SSL_set_ex_data(hello->ssl, SuitesIndex(), reinterpret_cast<void*>(note)) == 1 ? ssl_select_cert_success : ssl_select_cert_error;
+}
+
+Kinds UsableKinds(const SSL* ssl) {
+  Kinds usable;
+  const uint16_t* algorithms = nullptr;
+  const size_t count = SSL_get0_peer_verify_algorithms(ssl, &algorithms);
+  for (size_t i = 0; i < count; ++i) {
+    if (std::find(kSignatures.begin(), kSignatures.end(), algorithms[i]) == kSignatures.end()) continue;
+    const int type = SSL_get_signature_algorithm_key_type(algorithms[i]);
+    usable.ecdsa |= type == EVP_PKEY_EC;
+    usable.rsa |= type == EVP_PKEY_RSA;
+  }
+  const auto note = reinterpret_cast<uintptr_t>(SSL_get_ex_data(ssl, SuitesIndex()));
+  if (note != 0 && SSL_version(ssl) < TLS1_3_VERSION) {
+    usable.ecdsa &= ((note - 1) & 1) != 0;
+    usable.rsa &= ((note - 1) & 2) != 0;
+  }
+  return usable;
+}
+
+// Which certificate: one for the name asked for, of a kind that the client can use, ECDSA before RSA; else the first of that kind.
 int ChooseIdentity(SSL* ssl, void* /*unused*/) {
   const ServerContextState& state = StateOf(ssl);
   const char* asked = SSL_get_servername(ssl, TLSEXT_NAMETYPE_host_name);
   std::string name = asked == nullptr ? std::string() : base::AsciiLower(asked);
   if (name.ends_with('.')) name.pop_back();
-  const bool ecdsa = ClientVerifiesEcdsa(ssl);
-  const LoadedIdentity* chosen = nullptr;
+  const Kinds usable = UsableKinds(ssl);
+  // Where none will do BoringSSL refuses the first one, with the alert that says why.
+  const LoadedIdentity* chosen = &state.identities.front();
   int best = -1;
   for (const LoadedIdentity& identity : state.identities) {
-    if (identity.ecdsa && !ecdsa) continue;
+    if (!(identity.ecdsa ? usable.ecdsa : usable.rsa)) continue;
     const bool named = !name.empty() && std::any_of(identity.dns_names.begin(), identity.dns_names.end(),
                                                     [&](const std::string& pattern) { return NameMatches(pattern, name); });
-    const int score = (named ? 2 : 0) + (identity.ecdsa == ecdsa ? 1 : 0);
+    const int score = (named ? 2 : 0) + (identity.ecdsa ? 1 : 0);
     if (score > best) {
       best = score;
       chosen = &identity;
     }
   }
-  if (chosen == nullptr) return 0;  // the handshake fails: nothing that this client can verify
   std::vector<CRYPTO_BUFFER*> chain;
   for (const auto& certificate : chosen->chain) chain.push_back(certificate.get());
   return SSL_set_chain_and_key(ssl, chain.data(), chain.size(), chosen->key.get(), nullptr);
@@ -180,6 +226,7 @@ absl::StatusOr<std::shared_ptr<const ServerContext>> ServerContext::Make(const O
   }
   if (options.tls13_only && SSL_CTX_set_min_proto_version(context, TLS1_3_VERSION) != 1) return absl::InternalError("TLS 1.3");
   SSL_CTX_set_ex_data(context, StateIndex(), state.get());
+  SSL_CTX_set_select_certificate_cb(context, NoteSuites);
   SSL_CTX_set_cert_cb(context, ChooseIdentity, nullptr);
   SSL_CTX_set_alpn_select_cb(context, ChooseProtocol, nullptr);
   SSL_CTX_set_session_cache_mode(context, SSL_SESS_CACHE_OFF);

@@ -50,31 +50,28 @@ struct TlsStream::State {
   // Keeps what the callbacks look into.
   std::shared_ptr<const void> context;
   SessionFacts facts;
-  bool ended = false;   // close_notify has come, or TLS is broken: nothing is read any more
+  std::error_code end;  // eof: close_notify has come; else TLS is broken. Nothing is read any more, and it is said every time
 
-  // Waits for what TLS wants, or says how it ended. `reading`: which deadline holds.
-  asio::awaitable<std::error_code> Wait(int result, bool reading) {
+  // Waits for what TLS wants, or says how it ended. `error`: errno after the call; `reading`: which deadline holds.
+  asio::awaitable<std::error_code> Wait(int result, int error, bool reading) {
     switch (SSL_get_error(ssl.get(), result)) {
       case SSL_ERROR_WANT_READ:
         co_return co_await tcp->WaitToRead(reading);
       case SSL_ERROR_WANT_WRITE:
         co_return co_await tcp->WaitToWrite(reading);
       case SSL_ERROR_ZERO_RETURN:
-        ended = true;
-        co_return asio::error::eof;
-      case SSL_ERROR_SYSCALL: {
-        const int error = errno;
-        ended = true;
-        ERR_clear_error();
+        end = asio::error::eof;
+        break;
+      case SSL_ERROR_SYSCALL:
         // The socket's end without close_notify; a reset is a reset.
-        if (result == 0 || error == 0) co_return net::StreamError::kTruncated;
-        co_return std::error_code(error, std::system_category());
-      }
+        end = result == 0 || error == 0 ? make_error_code(net::StreamError::kTruncated) : std::error_code(error, std::system_category());
+        break;
       default:
-        ended = true;
-        ERR_clear_error();
-        co_return net::StreamError::kTls;
+        end = net::StreamError::kTls;
+        break;
     }
+    ERR_clear_error();
+    co_return end;
   }
 };
 
@@ -84,7 +81,7 @@ TlsStream::~TlsStream() = default;
 asio::awaitable<net::IoResult> TlsStream::ReadSome(std::span<char> space) {
   State& state = *state_;
   for (;;) {
-    if (state.ended) co_return net::IoResult{asio::error::eof, 0};
+    if (state.end) co_return net::IoResult{state.end, 0};
     if (!state.tcp->is_open()) co_return net::IoResult{asio::error::bad_descriptor, 0};
     size_t total = 0;
     int n = 0;
@@ -102,7 +99,7 @@ asio::awaitable<net::IoResult> TlsStream::ReadSome(std::span<char> space) {
       ERR_clear_error();
       co_return net::IoResult{{}, total};
     }
-    const std::error_code error = co_await state.Wait(n, true);
+    const std::error_code error = co_await state.Wait(n, errno, true);
     if (error) co_return net::IoResult{error, 0};
   }
 }
@@ -110,13 +107,13 @@ asio::awaitable<net::IoResult> TlsStream::ReadSome(std::span<char> space) {
 asio::awaitable<std::error_code> TlsStream::WaitReadable() {
   State& state = *state_;
   // Not a coroutine itself: a session that waits would hold its frame.
-  if (state.ended || !state.tcp->is_open() || SSL_has_pending(state.ssl.get()) == 1) return Ready();
+  if (state.end || !state.tcp->is_open() || SSL_has_pending(state.ssl.get()) == 1) return Ready();
   return state.tcp->WaitReadable();
 }
 
 bool TlsStream::ReadableNow() {
   State& state = *state_;
-  return state.ended || SSL_has_pending(state.ssl.get()) == 1 || state.tcp->ReadableNow();
+  return state.end || SSL_has_pending(state.ssl.get()) == 1 || state.tcp->ReadableNow();
 }
 
 asio::awaitable<std::error_code> TlsStream::Write(std::span<const std::string_view> pieces) {
@@ -144,7 +141,7 @@ asio::awaitable<std::error_code> TlsStream::Write(std::span<const std::string_vi
         octets.remove_prefix(static_cast<size_t>(n));
         continue;
       }
-      const std::error_code error = co_await state.Wait(n, false);
+      const std::error_code error = co_await state.Wait(n, errno, false);
       if (error) co_return error;
     }
   }
@@ -196,19 +193,20 @@ struct Handshaker {
     for (;;) {
       errno = 0;
       const int n = SSL_do_handshake(ssl);
+      const int error = errno;
       if (n == 1) break;
       const int kind = SSL_get_error(ssl, n);
       if (kind == SSL_ERROR_SSL) {
         result.detail = Reason();
-        const uint32_t error = ERR_peek_error();
-        if (ERR_GET_LIB(error) == ERR_LIB_SSL && ERR_GET_REASON(error) == SSL_R_CERTIFICATE_VERIFY_FAILED) {
+        const uint32_t why = ERR_peek_error();
+        if (ERR_GET_LIB(why) == ERR_LIB_SSL && ERR_GET_REASON(why) == SSL_R_CERTIFICATE_VERIFY_FAILED) {
           result.ec = net::StreamError::kVerification;
           result.detail = X509_verify_cert_error_string(SSL_get_verify_result(ssl));
         } else {
           result.ec = net::StreamError::kTls;
         }
       } else {
-        result.ec = co_await state->Wait(n, true);
+        result.ec = co_await state->Wait(n, error, true);
         if (!result.ec) continue;
         result.detail = result.ec.message();
       }
