@@ -35,6 +35,8 @@ using base::ToAbsl;
 constexpr size_t kMostChain = 10;
 constexpr size_t kMostChainOctets = 64 << 10;
 constexpr size_t kMostNames = 100;
+constexpr size_t kMostDnsName = 253;
+constexpr size_t kMostUri = 2048;
 constexpr size_t kMostBundle = 1000;
 constexpr size_t kMostBundleOctets = 256 << 10;
 constexpr int kFewestRsaBits = 2048;
@@ -113,9 +115,21 @@ struct Draft {
   std::string extended_key_usage;
 };
 
+// What ParseChain would refuse is not made.
+absl::Status CheckNames(const std::vector<std::string>& names, size_t longest, std::string_view kind) {
+  for (const std::string& name : names) {
+    if (name.empty() || name.size() > longest || !base::IsPrintableAscii(name) || name.find(' ') != std::string::npos) {
+      return Invalid(StrCat(kind, " must be from 1 to ", longest, " printable ASCII characters without spaces"));
+    }
+  }
+  return absl::OkStatus();
+}
+
 // issuer == nullptr: self-signed.
 absl::StatusOr<std::string> Sign(const Draft& draft, EVP_PKEY* key, X509* issuer, EVP_PKEY* signer) {
   if (draft.days < 1 || draft.days > 36'500) return Invalid("the validity must be from 1 to 36,500 days");
+  GATEPOST_RETURN_IF_ERROR(CheckNames(draft.dns_names, kMostDnsName, "a DNS name"));
+  GATEPOST_RETURN_IF_ERROR(CheckNames(draft.uris, kMostUri, "a URI"));
   bssl::UniquePtr<X509> certificate(X509_new());
   std::array<uint8_t, 16> serial;
   RAND_bytes(serial.data(), serial.size());

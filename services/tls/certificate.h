@@ -28,7 +28,8 @@ struct SelfSignedOptions {
   int days = 397;
   base::WallTime now = std::chrono::system_clock::now();
 };
-// A certificate for TLS servers, PEM. `key_pem` signs it. INVALID_ARGUMENT: the key, or no name.
+// A certificate for TLS servers, PEM. `key_pem` signs it. INVALID_ARGUMENT: the key, no name, or one that is longer than 253 octets
+// (a URI: 2,048) or not printable ASCII; of all that are made here.
 absl::StatusOr<std::string> SelfSign(std::string_view key_pem, const SelfSignedOptions& options);
 
 // A CA of our own for service identities.

@@ -88,6 +88,22 @@ TEST(CertificateTest, NamesAndChainsAreBounded) {
   EXPECT_FALSE(ParseChain(ten + one).ok());
 }
 
+// A name that could be read as another one is not put into a certificate.
+TEST(CertificateTest, NamesAreCheckedBeforeTheyAreSigned) {
+  const std::string longest = std::string(250, 'a') + ".de";
+  EXPECT_TRUE(SelfSign(Key(), {.common_name = "x", .dns_names = {longest}}).ok());
+  for (const std::string& name : {std::string(), "a" + longest, std::string("a\0b.example", 11), std::string("a b"), std::string("b\xc3\xbc"),
+                                  std::string("a\r\nb")}) {
+    EXPECT_TRUE(absl::IsInvalidArgument(SelfSign(Key(), {.common_name = "x", .dns_names = {name}}).status())) << name;
+  }
+  const std::string ca_key = *GenerateKey(KeyType::kEcdsaP256);
+  const std::string ca = *MakeCa(ca_key, {.common_name = "Gatepost CA"});
+  const std::string uri = "spiffe://x/" + std::string(2037, 'a');
+  EXPECT_TRUE(IssueLeaf(ca, ca_key, Key(), {.common_name = "x", .uris = {uri}}).ok());
+  EXPECT_TRUE(absl::IsInvalidArgument(IssueLeaf(ca, ca_key, Key(), {.common_name = "x", .uris = {uri + "a"}}).status()));
+  EXPECT_TRUE(absl::IsInvalidArgument(IssueLeaf(ca, ca_key, Key(), {.common_name = "x", .uris = {std::string("spiffe://x/\0", 12)}}).status()));
+}
+
 TEST(CertificateTest, ErrorsHoldNoKey) {
   const std::string broken = Key().substr(0, Key().size() / 2);
   const absl::Status status = ParseKey(broken).status();
