@@ -32,6 +32,8 @@ TEST(LimiterTest, AnIpv6SourceIsA64) {
   const auto place = limiter.Enter(*base::IpAddress::Parse("2001:db8::1"), 1, 0);
   EXPECT_TRUE(place);
   EXPECT_FALSE(limiter.Enter(*base::IpAddress::Parse("2001:db8::ffff"), 1, 0));
+  // The bits beside the border: the 65th is the host's, the 64th the network's.
+  EXPECT_FALSE(limiter.Enter(*base::IpAddress::Parse("2001:db8::8000:0:0:1"), 1, 0));
   EXPECT_TRUE(limiter.Enter(*base::IpAddress::Parse("2001:db8:0:1::1"), 1, 0));
 }
 
