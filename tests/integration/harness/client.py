@@ -61,6 +61,8 @@ class Client:
 
     def starttls(self):
         answer = self.command("STARTTLS")
+        if answer.startswith("421"):
+            raise Closed(answer.encode())
         assert answer.startswith("220"), answer
         self.sock = self.context.wrap_socket(self.sock, server_hostname="mail.example.com")
         return answer
