@@ -1,3 +1,3 @@
 #!/bin/sh
-echo "coverage is collected by tests/coverage with llvm-cov" >&2
+echo "coverage is collected by tests/fuzz/coverage with llvm-cov" >&2
 exit 1
