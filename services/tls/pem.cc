@@ -28,6 +28,13 @@ std::string TakeError() {
   return text;
 }
 
+std::string TakeText(BIO* bio) {
+  const uint8_t* octets = nullptr;
+  size_t size = 0;
+  if (BIO_mem_contents(bio, &octets, &size) != 1) return {};
+  return std::string(reinterpret_cast<const char*>(octets), size);
+}
+
 absl::StatusOr<std::vector<bssl::UniquePtr<X509>>> ParseCertificates(std::string_view pem, size_t most) {
   std::vector<bssl::UniquePtr<X509>> certificates;
   const bssl::UniquePtr<BIO> bio = Reader(pem);
