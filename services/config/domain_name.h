@@ -1,4 +1,4 @@
-// Domain names in their one canonical form: A-labels in lower case, no final dot.
+// Domain names as an administrator may write them: base/domain_name.h, and a little stricter.
 #pragma once
 
 #include <string>
@@ -8,8 +8,7 @@
 
 namespace gatepost::config {
 
-// Letters, digits, hyphens and dots, or U-labels (IDNA 2008, UTS 46 nontransitional). INVALID_ARGUMENT with the reason: an
-// empty or too long label or name, a hyphen at a label's end, a last label of digits alone, an invalid A- or U-label.
+// INVALID_ARGUMENT with the reason also for more than 253 octets (what DNS holds) and for a last label of digits alone.
 absl::StatusOr<std::string> CanonicalDomain(std::string_view name);
 
 }  // namespace gatepost::config

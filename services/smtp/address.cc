@@ -1,12 +1,11 @@
 #include "services/smtp/address.h"
 
-#include <idn2.h>
-
 #include <algorithm>
-#include <memory>
 #include <utility>
 
+#include "services/base/domain_name.h"
 #include "services/base/ip_address.h"
+#include "services/base/unicode.h"
 #include "services/smtp/grammar.h"
 #include "services/smtp/limits.h"
 
@@ -27,40 +26,6 @@ bool IsDotString(std::string_view text) {
   return atom;
 }
 
-// Letters, digits, hyphens; 63 octets at most; no hyphen at either end.
-bool IsLabel(std::string_view label) {
-  return !label.empty() && label.size() <= limits::kLabel && label.front() != '-' && label.back() != '-' &&
-         std::all_of(label.begin(), label.end(), IsLetDigHyphen);
-}
-
-std::optional<std::string> AsciiDomain(std::string_view text) {
-  if (text.empty() || text.size() > limits::kDomain) return std::nullopt;
-  size_t start = 0;
-  for (;;) {
-    const size_t dot = text.find('.', start);
-    if (!IsLabel(text.substr(start, dot - start))) return std::nullopt;
-    if (dot == std::string_view::npos) return base::AsciiLower(text);
-    start = dot + 1;
-  }
-}
-
-// U-labels to A-labels. Nothing may turn into a dot: U+3002 and its like are not separators here. Nor into '@' or '/':
-// without STD3 rules they come out and are refused below; with them libidn2 drops them silently.
-std::optional<std::string> InternationalDomain(std::string_view text) {
-  if (text.size() > limits::kDomain || !base::IsValidUtf8(text) || text.find('\0') != std::string_view::npos) {
-    return std::nullopt;
-  }
-  char* converted = nullptr;
-  const int status = idn2_to_ascii_8z(std::string(text).c_str(), &converted, IDN2_NFC_INPUT | IDN2_NONTRANSITIONAL);
-  const std::unique_ptr<char, void (*)(void*)> owned(converted, idn2_free);
-  if (status != IDN2_OK) return std::nullopt;
-  std::optional<std::string> domain = AsciiDomain(converted);
-  if (!domain || std::count(domain->begin(), domain->end(), '.') != std::count(text.begin(), text.end(), '.')) {
-    return std::nullopt;
-  }
-  return domain;
-}
-
 // Walks over a path from its '<'.
 class PathParser {
  public:
@@ -77,7 +42,9 @@ class PathParser {
     if (!utf8_ && HasBeyondAscii(text_.substr(0, at_))) {
       return Fail(base::IsValidUtf8(text_.substr(0, at_)) ? AddressError::kNotAscii : AddressError::kSyntax);
     }
-    if (utf8_ && !base::IsValidUtf8(mailbox.local)) return std::nullopt;
+    if (!mailbox.is_ascii() && (!base::IsValidUtf8(mailbox.local) || base::HidesSyntax(mailbox.local))) {
+      return std::nullopt;
+    }
     return mailbox;
   }
 
@@ -158,6 +125,11 @@ int UpperHexValue(char c) {
 
 bool Mailbox::is_ascii() const { return !HasBeyondAscii(local); }
 
+bool Mailbox::operator==(const Mailbox& other) const {
+  if (domain != other.domain) return false;
+  return local == other.local || (!is_ascii() && base::ToNfc(local) == base::ToNfc(other.local));
+}
+
 std::string Mailbox::canonical() const {
   std::string text;
   if (IsDotString(local)) {
@@ -201,7 +173,8 @@ std::optional<Mailbox> ParseMailbox(std::string_view text, bool utf8) {
 }
 
 std::optional<std::string> ParseDomain(std::string_view text, bool utf8) {
-  return utf8 && HasBeyondAscii(text) ? InternationalDomain(text) : AsciiDomain(text);
+  absl::StatusOr<std::string> canonical = base::CanonicalDomain(text, limits::kDomain, utf8);
+  return canonical.ok() ? std::optional(*std::move(canonical)) : std::nullopt;
 }
 
 std::optional<std::string> ParseAddressLiteral(std::string_view text) {

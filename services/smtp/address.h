@@ -13,7 +13,8 @@ namespace gatepost::smtp {
 
 // A mailbox by its meaning: "a"@EXAMPLE.com and a@example.com are equal.
 struct Mailbox {
-  // Without quotes and backslashes, case kept. Printable ASCII; with SMTPUTF8 also UTF-8.
+  // Without quotes and backslashes, case kept. Printable ASCII; with SMTPUTF8 also UTF-8, but nothing that becomes
+  // syntax when somebody normalizes it (base/unicode.h).
   std::string local;
   // Lower case; labels as A-labels (xn--...). Or an address literal in its brackets, e.g. "[192.0.2.1]" or
   // "[IPv6:2001:db8::1]" in the form of RFC 5952. Empty only for the recipient <postmaster>.
@@ -29,7 +30,8 @@ struct Mailbox {
   // ASCII unless !is_ascii().
   std::string canonical() const;
 
-  bool operator==(const Mailbox&) const = default;
+  // Local parts are compared in Unicode's form NFC, and with regard to case.
+  bool operator==(const Mailbox& other) const;
 };
 
 // The argument of MAIL.
@@ -71,7 +73,7 @@ PathResult<ForwardPath> ParseForwardPath(std::string_view text, bool utf8 = fals
 std::optional<Mailbox> ParseMailbox(std::string_view text, bool utf8 = false);
 
 // A domain (RFC 5321 4.1.2: labels of letters, digits and hyphens) in canonical form; with `utf8` also U-labels
-// (UTS-46, not transitional). No address literal. nullopt: not one.
+// (base/domain_name.h). No address literal. nullopt: not one.
 std::optional<std::string> ParseDomain(std::string_view text, bool utf8 = false);
 // "[192.0.2.1]", "[IPv6:...]" in canonical form.
 std::optional<std::string> ParseAddressLiteral(std::string_view text);

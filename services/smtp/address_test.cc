@@ -1,4 +1,4 @@
-// threats: E1, E3, E4, E5, E6 (without SMTPUTF8), E7, P4. limits: local part, path, EHLO's domain.
+// threats: E1, E3, E4, E5, E6, E7, P4. limits: local part, path, EHLO's domain.
 #include "services/smtp/address.h"
 
 #include <gtest/gtest.h>
@@ -198,30 +198,34 @@ TEST(Address, ULabelsBecomeALabels) {
                         true),
             "xn--bcher-kva.example")
       << "NFD";
-  EXPECT_FALSE(
-      ParseDomain("a\xe3\x80\x82"
-                  "example",
-                  true))
-      << "U+3002 is no dot";
-  EXPECT_FALSE(
-      ParseDomain("a\xef\xbc\xa0"
-                  "example",
-                  true))
-      << "U+FF20 is no @";
-  EXPECT_FALSE(
-      ParseDomain("a\xef\xb9\xab"
-                  "example",
-                  true))
-      << "U+FE6B is no @";
-  EXPECT_FALSE(
-      ParseDomain("a\xef\xbc\x8e"
-                  "example",
-                  true))
-      << "U+FF0E is no dot";
-  EXPECT_FALSE(ParseDomain("\xe2\x84\x80.example", true)) << "U+2100 becomes a/c";
-  EXPECT_FALSE(
-      ParseDomain("b\xc3\xbc"
-                  "cher.example"));
+  EXPECT_FALSE(ParseDomain("b\u00fccher.example"));
+}
+
+TEST(Address, NothingTurnsIntoSyntax) {
+  for (const char* path :
+       {"<a@b\u3002example>", "<a@b\uff20example>", "<a@b\ufe6bexample>", "<a@b\uff0eexample>", "<a@\u2100.example>",
+        "<victim\uff20ext.example@in>", "<victim\ufe6bext@in>", "<a\uff0e\uff0eb@in>", "<a\u3002b@in>",
+        "<v\uff05ext@in>", "<ext\uff01v@in>", "<\"a\u0085\"@in>", "<a\u2028b@in>"}) {
+    const PathResult<ForwardPath> result = ParseForwardPath(path, /*utf8=*/true);
+    EXPECT_FALSE(result.path) << path;
+    EXPECT_EQ(result.error, AddressError::kSyntax) << path;
+  }
+}
+
+TEST(Address, AddressesAreComparedInNfcAndLookalikesDiffer) {
+  EXPECT_EQ(ParseMailbox("caf\u00e9@d", true), ParseMailbox("cafe\u0301@d", true));
+  EXPECT_EQ(ParseMailbox("a@b\u00fccher", true), ParseMailbox("a@xn--bcher-kva", true));
+  EXPECT_NE(ParseMailbox("caf\u00e9@d", true), ParseMailbox("cafe@d", true));
+  EXPECT_NE(ParseMailbox("a@ex\u0430mple.com", true), ParseMailbox("a@example.com", true));
+  EXPECT_NE(ParseMailbox("\u0430@d", true), ParseMailbox("a@d", true));
+  EXPECT_EQ(ParseMailbox("cafe\u0301@d", true)->canonical(), "cafe\u0301@d") << "what is passed on is what was said";
+}
+
+TEST(Address, AnALabelThatStandsForNothingIsRefused) {
+  for (bool utf8 : {false, true}) {
+    EXPECT_EQ(ParseForwardPath("<a@xn--99999999.example>", utf8).error, AddressError::kSyntax);
+    EXPECT_FALSE(ParseForwardPath("<a@xn--99999999.example>", utf8).path);
+  }
 }
 
 TEST(Address, ManyCommentsTakeNoLonger) {

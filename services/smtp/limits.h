@@ -21,7 +21,6 @@ inline constexpr size_t kLineFlood = 65536;
 inline constexpr size_t kLocalPart = 64;
 inline constexpr size_t kPath = 256;
 inline constexpr size_t kDomain = 255;
-inline constexpr size_t kLabel = 63;
 // Characters of ENVID and of ORCPT, encoded (RFC 3461 4.4, 4.2).
 inline constexpr size_t kEnvelopeId = 100;
 inline constexpr size_t kOriginalRecipient = 500;
