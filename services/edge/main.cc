@@ -259,6 +259,8 @@ int Run(const Options& options) {
     watch->Start();
   }
 
+  edge_metrics.client_connections_limit.Set(static_cast<double>(client_budget.most()));
+  edge_metrics.upstream_connections_limit.Set(static_cast<double>(upstream_budget.most()));
   // Figures that nobody pushes.
   asio::steady_timer metrics_timer(control);
   std::function<void()> update = [&] {

@@ -229,8 +229,12 @@ EdgeMetrics::EdgeMetrics(metrics::Registry& registry)
       auth_stray_answers(registry.AddCounter("gatepost_edge_auth_stray_answers_total",
                                              "Answers of the auth service to nothing that was asked")),
       client_connections(registry.AddGauge("gatepost_edge_client_connections", "Connections of clients now")),
+      client_connections_limit(registry.AddGauge("gatepost_edge_client_connections_limit",
+                                                 "How many there may be; the next hears 421")),
       upstream_connections(
           registry.AddGauge("gatepost_edge_upstream_connections", "Connections to next hops now, and waited for")),
+      upstream_connections_limit(registry.AddGauge("gatepost_edge_upstream_connections_limit",
+                                                   "How many there may be; transactions wait for one")),
       log_dropped(registry.AddGauge("gatepost_edge_log_dropped_lines", "Log lines that a slow output has cost")) {}
 
 }  // namespace gatepost::edge

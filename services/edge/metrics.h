@@ -119,7 +119,9 @@ struct EdgeMetrics {
   metrics::Gauge auth_streams;
   metrics::Counter auth_stray_answers;
   metrics::Gauge client_connections;
+  metrics::Gauge client_connections_limit;
   metrics::Gauge upstream_connections;
+  metrics::Gauge upstream_connections_limit;
   metrics::Gauge log_dropped;
 };
 

@@ -36,6 +36,11 @@ double OpenFiles() {
   return count;
 }
 
+double MaxFiles() {
+  rlimit limit = {};
+  return getrlimit(RLIMIT_NOFILE, &limit) == 0 ? static_cast<double>(limit.rlim_cur) : 0;
+}
+
 double ResidentBytes() {
   long pages = 0, resident = 0;
   if (std::FILE* file = std::fopen("/proc/self/statm", "re")) {
@@ -153,6 +158,7 @@ void Registry::AddProcessMetrics(std::string_view program) {
   AddCounterFunction("process_cpu_seconds_total", "User and system CPU time.", CpuSeconds);
   AddGaugeFunction("process_resident_memory_bytes", "Resident memory.", ResidentBytes);
   AddGaugeFunction("process_open_fds", "Open file descriptors.", OpenFiles);
+  AddGaugeFunction("process_max_fds", "How many there may be.", MaxFiles);
 }
 
 std::string Registry::Text() const {
