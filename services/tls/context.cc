@@ -30,14 +30,20 @@ namespace {
 
 using base::StrCat;
 using base::ToAbsl;
+using internal::ClientVerifier;
+using internal::Kinds;
 using internal::LoadedIdentity;
 using internal::ServerContextState;
+using internal::ServerHandshake;
 
 constexpr char kGroups[] = "X25519:P-256";
 // TLS 1.2; BoringSSL's list for 1.3 cannot be set and holds nothing else.
 constexpr char kCiphers[] =
     "ECDHE-ECDSA-AES128-GCM-SHA256:ECDHE-RSA-AES128-GCM-SHA256:ECDHE-ECDSA-AES256-GCM-SHA384:ECDHE-RSA-AES256-GCM-SHA384:"
     "ECDHE-ECDSA-CHACHA20-POLY1305:ECDHE-RSA-CHACHA20-POLY1305";
+// Those of 256 bits.
+constexpr char kStrongCiphers[] =
+    "ECDHE-ECDSA-AES256-GCM-SHA384:ECDHE-RSA-AES256-GCM-SHA384:ECDHE-ECDSA-CHACHA20-POLY1305:ECDHE-RSA-CHACHA20-POLY1305";
 // No SHA-1 (RFC 9155).
 constexpr std::array<uint16_t, 8> kSignatures{
     SSL_SIGN_ECDSA_SECP256R1_SHA256, SSL_SIGN_ECDSA_SECP384R1_SHA384, SSL_SIGN_RSA_PSS_RSAE_SHA256, SSL_SIGN_RSA_PSS_RSAE_SHA384,
@@ -55,6 +61,13 @@ int StateIndex() {
 const ServerContextState& StateOf(const SSL* ssl) {
   return *static_cast<const ServerContextState*>(SSL_CTX_get_ex_data(SSL_get_SSL_CTX(ssl), StateIndex()));
 }
+
+int HandshakeIndex() {
+  static const int index = SSL_get_ex_new_index(0, nullptr, nullptr, nullptr, nullptr);
+  return index;
+}
+
+ServerHandshake& HandshakeOf(const SSL* ssl) { return *static_cast<ServerHandshake*>(SSL_get_ex_data(ssl, HandshakeIndex())); }
 
 bool Configure(SSL_CTX* context) {
   if (context == nullptr || SSL_CTX_set_min_proto_version(context, TLS1_2_VERSION) != 1 ||
@@ -96,20 +109,8 @@ bool NameMatches(std::string_view pattern, std::string_view name) {
   return pattern == name;
 }
 
-// The kinds of certificate that a client can use.
-struct Kinds {
-  bool ecdsa = false;
-  bool rsa = false;
-};
-
-// Holds the Kinds by TLS 1.2's suites as 1 + ecdsa + 2 * rsa, where they are not both.
-int SuitesIndex() {
-  static const int index = SSL_get_ex_new_index(0, nullptr, nullptr, nullptr, nullptr);
-  return index;
-}
-
 // In TLS 1.2 the suite names the certificate's kind, and a client that verifies both may offer one kind's suites alone.
-ssl_select_cert_result_t NoteSuites(const SSL_CLIENT_HELLO* hello) {
+Kinds OfferedKinds(const SSL_CLIENT_HELLO* hello) {
   CBS suites;
   CBS_init(&suites, hello->cipher_suites, hello->cipher_suites_len);
   Kinds offered;
@@ -120,9 +121,44 @@ ssl_select_cert_result_t NoteSuites(const SSL_CLIENT_HELLO* hello) {
     offered.ecdsa |= SSL_CIPHER_get_auth_nid(suite) == NID_auth_ecdsa;
     offered.rsa |= SSL_CIPHER_get_auth_nid(suite) == NID_auth_rsa;
   }
-  if (offered.ecdsa && offered.rsa) return ssl_select_cert_success;
-  const uintptr_t note = 1 + (offered.ecdsa ? 1u : 0u) + (offered.rsa ? 2u : 0u);
-  return SSL_set_ex_data(hello->ssl, SuitesIndex(), reinterpret_cast<void*>(note)) == 1 ? ssl_select_cert_success : ssl_select_cert_error;
+  return offered;
+}
+
+// Among TLS 1.3's suites the client's order decides, whatever we would like (protocol.md 5).
+bool PutsAes128First(const SSL_CLIENT_HELLO* hello) {
+  CBS suites;
+  CBS_init(&suites, hello->cipher_suites, hello->cipher_suites_len);
+  uint16_t value = 0;
+  while (CBS_get_u16(&suites, &value)) {
+    const SSL_CIPHER* suite = SSL_get_cipher_by_value(value);
+    if (suite != nullptr && SSL_CIPHER_get_min_version(suite) >= TLS1_3_VERSION) return SSL_CIPHER_get_bits(suite, nullptr) < 256;
+  }
+  return false;
+}
+
+// The name that the client asks for, as names are compared; empty: none.
+std::string NameAskedFor(const SSL* ssl) {
+  const char* asked = SSL_get_servername(ssl, TLSEXT_NAMETYPE_host_name);
+  std::string name = asked == nullptr ? std::string() : base::AsciiLower(asked);
+  if (name.ends_with('.')) name.pop_back();
+  return name;
+}
+
+// Before the version is chosen, or a session looked for.
+ssl_select_cert_result_t BeginHandshake(const SSL_CLIENT_HELLO* hello) {
+  SSL* ssl = hello->ssl;
+  const ServerContextState& state = StateOf(ssl);
+  HandshakeOf(ssl).offered = OfferedKinds(hello);
+  if (state.min_cipher_bits == 256 && PutsAes128First(hello)) {
+    if (SSL_CTX_get_min_proto_version(state.context.get()) >= TLS1_3_VERSION) return ssl_select_cert_error;
+    if (SSL_set_max_proto_version(ssl, TLS1_2_VERSION) != 1) return ssl_select_cert_error;
+  }
+  // RFC 6066 section 3: a session is one name's.
+  std::string scope(reinterpret_cast<const char*>(state.session_scope.data()), state.session_scope.size());
+  scope += NameAskedFor(ssl);
+  std::array<uint8_t, SHA256_DIGEST_LENGTH> hash;
+  SHA256(reinterpret_cast<const uint8_t*>(scope.data()), scope.size(), hash.data());
+  return SSL_set_session_id_context(ssl, hash.data(), hash.size()) == 1 ? ssl_select_cert_success : ssl_select_cert_error;
 }
 
 Kinds UsableKinds(const SSL* ssl) {
@@ -135,29 +171,48 @@ Kinds UsableKinds(const SSL* ssl) {
     usable.ecdsa |= type == EVP_PKEY_EC;
     usable.rsa |= type == EVP_PKEY_RSA;
   }
-  const auto note = reinterpret_cast<uintptr_t>(SSL_get_ex_data(ssl, SuitesIndex()));
-  if (note != 0 && SSL_version(ssl) < TLS1_3_VERSION) {
-    usable.ecdsa &= ((note - 1) & 1) != 0;
-    usable.rsa &= ((note - 1) & 2) != 0;
+  if (SSL_version(ssl) < TLS1_3_VERSION) {
+    const Kinds& offered = HandshakeOf(ssl).offered;
+    usable.ecdsa &= offered.ecdsa;
+    usable.rsa &= offered.rsa;
   }
   return usable;
+}
+
+bool Has(const LoadedIdentity& identity, std::string_view name) {
+  return std::any_of(identity.dns_names.begin(), identity.dns_names.end(),
+                     [&](const std::string& pattern) { return NameMatches(pattern, name); });
+}
+
+int RefuseUnknownName(SSL* ssl, int* alert, void* /*unused*/) {
+  const std::string name = NameAskedFor(ssl);
+  const std::vector<LoadedIdentity>& identities = StateOf(ssl).identities;
+  if (name.empty() || std::any_of(identities.begin(), identities.end(),
+                                  [&](const LoadedIdentity& identity) { return Has(identity, name); })) {
+    return SSL_TLSEXT_ERR_NOACK;
+  }
+  *alert = SSL_AD_UNRECOGNIZED_NAME;
+  return SSL_TLSEXT_ERR_ALERT_FATAL;
+}
+
+ssl_verify_result_t VerifyClient(SSL* ssl, uint8_t* alert) {
+  ClientVerifier::Judgement& judgement = HandshakeOf(ssl).client;
+  judgement = StateOf(ssl).client_verifier->Judge(SSL_get0_peer_certificates(ssl));
+  *alert = judgement.alert;
+  return judgement.why == nullptr ? ssl_verify_ok : ssl_verify_invalid;
 }
 
 // Which certificate: one for the name asked for, of a kind that the client can use, ECDSA before RSA; else the first of that kind.
 int ChooseIdentity(SSL* ssl, void* /*unused*/) {
   const ServerContextState& state = StateOf(ssl);
-  const char* asked = SSL_get_servername(ssl, TLSEXT_NAMETYPE_host_name);
-  std::string name = asked == nullptr ? std::string() : base::AsciiLower(asked);
-  if (name.ends_with('.')) name.pop_back();
+  const std::string name = NameAskedFor(ssl);
   const Kinds usable = UsableKinds(ssl);
   // Where none will do BoringSSL refuses the first one, with the alert that says why.
   const LoadedIdentity* chosen = &state.identities.front();
   int best = -1;
   for (const LoadedIdentity& identity : state.identities) {
     if (!(identity.ecdsa ? usable.ecdsa : usable.rsa)) continue;
-    const bool named = !name.empty() && std::any_of(identity.dns_names.begin(), identity.dns_names.end(),
-                                                    [&](const std::string& pattern) { return NameMatches(pattern, name); });
-    const int score = (named ? 2 : 0) + (identity.ecdsa ? 1 : 0);
+    const int score = (!name.empty() && Has(identity, name) ? 2 : 0) + (identity.ecdsa ? 1 : 0);
     if (score > best) {
       best = score;
       chosen = &identity;
@@ -203,7 +258,40 @@ int SealTicket(SSL* ssl, uint8_t* name, uint8_t* iv, EVP_CIPHER_CTX* cipher, HMA
   return key == &keys.front() ? 1 : 2;
 }
 
+// A hash of all that a session must have been made under.
+std::array<uint8_t, 32> SessionScope(const ServerContext::Options& options) {
+  std::string text;
+  const auto add = [&](std::string_view part) { base::StrAppend(&text, part.size(), ":", part); };
+  add(options.session_scope);
+  base::StrAppend(&text, options.tls13_only ? 1 : 0, " ", options.min_cipher_bits, " ", options.refuse_unknown_names ? 1 : 0, " ",
+                  static_cast<int>(options.client_certificates), " ");
+  add(options.client_ca_bundle_pem);
+  for (const std::string& fingerprint : options.refused_fingerprints) add(fingerprint);
+  std::array<uint8_t, SHA256_DIGEST_LENGTH> hash;
+  SHA256(reinterpret_cast<const uint8_t*>(text.data()), text.size(), hash.data());
+  return hash;
+}
+
+absl::Status RequestCertificates(const ServerContext::Options& options, ServerContextState* state) {
+  state->client_certificates = options.client_certificates;
+  if (options.client_certificates == ClientCertificateMode::kNotRequested) return absl::OkStatus();
+  GATEPOST_ASSIGN_OR_RETURN(state->client_verifier,
+                            ClientVerifier::Make(options.client_ca_bundle_pem, options.refused_fingerprints));
+  SSL_CTX* context = state->context.get();
+  bssl::UniquePtr<STACK_OF(CRYPTO_BUFFER)> names(sk_CRYPTO_BUFFER_new_null());
+  if (!names) return absl::InternalError("the names of CAs");
+  for (const auto& name : state->client_verifier->ca_names()) {
+    if (!bssl::PushToStack(names.get(), bssl::UpRef(name))) return absl::InternalError("the names of CAs");
+  }
+  SSL_CTX_set0_client_CAs(context, names.release());
+  const bool mandatory = options.client_certificates == ClientCertificateMode::kMandatory;
+  SSL_CTX_set_custom_verify(context, SSL_VERIFY_PEER | (mandatory ? SSL_VERIFY_FAIL_IF_NO_PEER_CERT : 0), VerifyClient);
+  return absl::OkStatus();
+}
+
 }  // namespace
+
+bool internal::SetHandshake(SSL* ssl, ServerHandshake* handshake) { return SSL_set_ex_data(ssl, HandshakeIndex(), handshake) == 1; }
 
 ServerContext::ServerContext(std::unique_ptr<ServerContextState> state) : state_(std::move(state)) {}
 ServerContext::~ServerContext() = default;
@@ -226,15 +314,21 @@ absl::StatusOr<std::shared_ptr<const ServerContext>> ServerContext::Make(const O
   }
   if (options.tls13_only && SSL_CTX_set_min_proto_version(context, TLS1_3_VERSION) != 1) return absl::InternalError("TLS 1.3");
   SSL_CTX_set_ex_data(context, StateIndex(), state.get());
-  SSL_CTX_set_select_certificate_cb(context, NoteSuites);
+  if (options.min_cipher_bits == 256) {
+    if (SSL_CTX_set_strict_cipher_list(context, kStrongCiphers) != 1) return absl::InternalError(ToAbsl(internal::TakeError()));
+  } else if (options.min_cipher_bits != 128) {
+    return absl::InvalidArgumentError("the floor of the cipher is 128 or 256 bits");
+  }
+  state->min_cipher_bits = options.min_cipher_bits;
+  state->session_scope = SessionScope(options);
+  GATEPOST_RETURN_IF_ERROR(RequestCertificates(options, state.get()));
+  SSL_CTX_set_select_certificate_cb(context, BeginHandshake);
+  if (options.refuse_unknown_names) SSL_CTX_set_tlsext_servername_callback(context, RefuseUnknownName);
   SSL_CTX_set_cert_cb(context, ChooseIdentity, nullptr);
   SSL_CTX_set_alpn_select_cb(context, ChooseProtocol, nullptr);
   SSL_CTX_set_session_cache_mode(context, SSL_SESS_CACHE_OFF);
   SSL_CTX_set_timeout(context, kSessionSeconds);
   SSL_CTX_set_session_psk_dhe_timeout(context, kSessionSeconds);
-  std::array<uint8_t, SHA256_DIGEST_LENGTH> scope;
-  SHA256(reinterpret_cast<const uint8_t*>(options.session_scope.data()), options.session_scope.size(), scope.data());
-  SSL_CTX_set_session_id_context(context, scope.data(), scope.size());
   if (options.ticket_keys.empty()) {
     SSL_CTX_set_options(context, SSL_OP_NO_TICKET);
   } else {

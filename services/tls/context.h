@@ -32,13 +32,35 @@ struct TicketKey {
   std::array<uint8_t, 32> aes_key{};
 };
 
+// Whether clients are asked for a certificate. One that is shown is verified; a bad one ends the handshake in both modes.
+enum class ClientCertificateMode : uint8_t { kNotRequested, kRequested, kMandatory };
+
+// What a client's verified certificate says.
+struct ClientCertificate {
+  std::string subject;  // RFC 2253
+  std::vector<std::string> emails;
+  std::vector<std::string> dns_names;
+  std::string sha256_hex;  // of the DER
+};
+
 class ServerContext {
  public:
   struct Options {
     // The first is the default. SNI and what the client can verify choose among them; never anything else.
     std::vector<Identity> identities;
     bool tls13_only = false;
-    // Sessions of another value never resume here: the virtual server and what its policy on TLS is. Required.
+    // 128 or 256. With 256 a client that puts AES-128 first among TLS 1.3's suites gets TLS 1.2, where the suites can be chosen;
+    // with `tls13_only` its handshake fails.
+    int min_cipher_bits = 128;
+    // A name (SNI) that no identity has: the alert unrecognized_name. Else it gets the default identity.
+    bool refuse_unknown_names = false;
+    ClientCertificateMode client_certificates = ClientCertificateMode::kNotRequested;
+    // Those that may vouch for clients, PEM. Required unless certificates are not requested.
+    std::string client_ca_bundle_pem;
+    // SHA-256 of certificates that are refused wherever they stand in a client's chain, 64 hexadecimal digits each.
+    std::vector<std::string> refused_fingerprints;
+    // The virtual server. Sessions of another value, of another name (SNI), or from before a change of any option but
+    // identities and ticket keys never resume here. Required.
     std::string session_scope;
     // The first seals and opens, the others only open. Empty: no tickets, no resumption.
     std::vector<TicketKey> ticket_keys;

@@ -5,10 +5,13 @@
 
 #include <openssl/ssl.h>
 
+#include <array>
+#include <memory>
 #include <string>
 #include <vector>
 
 #include "services/tls/certificate.h"
+#include "services/tls/client_verifier.h"
 #include "services/tls/context.h"
 
 namespace gatepost::tls::internal {
@@ -22,9 +25,27 @@ struct LoadedIdentity {
 
 struct ServerContextState {
   bssl::UniquePtr<SSL_CTX> context;
+  int min_cipher_bits = 128;
+  ClientCertificateMode client_certificates = ClientCertificateMode::kNotRequested;
+  std::unique_ptr<const ClientVerifier> client_verifier;  // nullptr: not requested
+  std::array<uint8_t, 32> session_scope{};
   std::vector<LoadedIdentity> identities;
   std::vector<TicketKey> ticket_keys;
 };
+
+// The kinds of certificate that a client can use.
+struct Kinds {
+  bool ecdsa = false;
+  bool rsa = false;
+};
+
+// What the callbacks of one server's handshake note; outlives it.
+struct ServerHandshake {
+  Kinds offered;  // by TLS 1.2's suites
+  ClientVerifier::Judgement client;
+};
+// Puts it where the callbacks find it; nullptr when it goes.
+bool SetHandshake(SSL* ssl, ServerHandshake* handshake);
 
 struct ClientContextState {
   bssl::UniquePtr<SSL_CTX> context;

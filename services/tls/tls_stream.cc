@@ -3,6 +3,7 @@
 #include "services/tls/boringssl.h"
 
 #include <openssl/err.h>
+#include <openssl/pool.h>
 #include <openssl/ssl.h>
 #include <openssl/x509.h>
 #include <openssl/x509v3.h>
@@ -228,6 +229,27 @@ struct Handshaker {
     return state;
   }
 
+  // The certificate that the client showed, now or when the session was made; in `result` why it is refused.
+  static void JudgeClient(const internal::ServerContextState& server, internal::ServerHandshake* handshake, HandshakeResult* result) {
+    using internal::ClientVerifier;
+    TlsStream::State& state = *result->stream->state_;
+    SSL* ssl = state.ssl.get();
+    ClientVerifier::Judgement& client = handshake->client;
+    const STACK_OF(CRYPTO_BUFFER)* chain = SSL_get0_peer_certificates(ssl);
+    if (!client.certificate && chain != nullptr && sk_CRYPTO_BUFFER_num(chain) > 0) client = server.client_verifier->Judge(chain);
+    if (!client.certificate && client.why == nullptr && server.client_certificates == ClientCertificateMode::kMandatory) {
+      client = {"no client certificate", SSL_AD_CERTIFICATE_REQUIRED, nullptr};
+    }
+    if (client.why == nullptr) {
+      state.facts.client_certificate = std::move(client.certificate);
+      return;
+    }
+    SSL_send_fatal_alert(ssl, client.alert);
+    ERR_clear_error();
+    state.tcp->Close();
+    *result = {net::StreamError::kVerification, client.why, nullptr};
+  }
+
   // BoringSSL's name of what went wrong, such as "NO_SHARED_CIPHER".
   static std::string Reason() {
     const char* reason = ERR_reason_error_string(ERR_peek_error());
@@ -237,10 +259,20 @@ struct Handshaker {
 
 asio::awaitable<HandshakeResult> Accept(std::unique_ptr<net::TcpStream> plain, std::shared_ptr<const ServerContext> context,
                                         base::MonotonicTime deadline) {
-  SSL_CTX* shared = context->state().context.get();
-  std::unique_ptr<TlsStream::State> state = Handshaker::Begin(std::move(plain), shared, std::move(context));
-  SSL_set_accept_state(state->ssl.get());
-  co_return co_await Handshaker::Run(std::move(state), deadline);
+  const internal::ServerContextState& server = context->state();
+  std::unique_ptr<TlsStream::State> state = Handshaker::Begin(std::move(plain), server.context.get(), context);
+  SSL* ssl = state->ssl.get();
+  SSL_set_accept_state(ssl);
+  internal::ServerHandshake handshake;
+  GATEPOST_CHECK(internal::SetHandshake(ssl, &handshake));
+  HandshakeResult result = co_await Handshaker::Run(std::move(state), deadline);
+  if (result.stream) {
+    internal::SetHandshake(ssl, nullptr);
+    if (server.client_verifier) Handshaker::JudgeClient(server, &handshake, &result);
+  } else if (handshake.client.why != nullptr) {
+    result.detail = handshake.client.why;
+  }
+  co_return result;
 }
 
 asio::awaitable<HandshakeResult> Connect(std::unique_ptr<net::TcpStream> plain, std::shared_ptr<const ClientContext> context, std::string host,

@@ -23,6 +23,8 @@ struct SessionFacts {
   int cipher_bits = 0;      // 128 or 256
   std::string server_name;  // SNI, at most 255 octets; empty: none
   bool resumed = false;
+  // The client's, verified; as a server only. nullptr: it showed none.
+  std::shared_ptr<const ClientCertificate> client_certificate;
 };
 
 class TlsStream final : public net::Stream {
@@ -59,7 +61,8 @@ struct HandshakeResult {
   std::unique_ptr<TlsStream> stream;  // when there is no error; else the connection is closed
 };
 
-// Server and client handshakes, over by `deadline`. `plain` must hold no octets that were read already.
+// Server and client handshakes, over by `deadline`. `plain` must hold no octets that were read already. A client certificate is
+// judged at every handshake, that of a resumed session again.
 asio::awaitable<HandshakeResult> Accept(std::unique_ptr<net::TcpStream> plain, std::shared_ptr<const ServerContext> context,
                                         base::MonotonicTime deadline);
 // `host`: as dialled; a name or an address. Its certificate must have it (or the context's server_name).
