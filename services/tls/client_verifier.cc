@@ -42,10 +42,11 @@ bool NameIsPlain(X509_NAME* name) {
 }  // namespace
 
 absl::StatusOr<std::unique_ptr<const ClientVerifier>> ClientVerifier::Make(
-    std::string_view ca_bundle_pem, const std::vector<std::string>& refused_fingerprints) {
+    std::string_view ca_bundle_pem, const std::vector<std::string>& refused_fingerprints, const base::Clock* clock) {
   GATEPOST_RETURN_IF_ERROR(CheckCaBundle(ca_bundle_pem));
   GATEPOST_ASSIGN_OR_RETURN(const auto bundle, ParseCertificates(ca_bundle_pem, kMostBundle));
   std::unique_ptr<ClientVerifier> verifier(new ClientVerifier());
+  verifier->clock_ = clock;
   verifier->store_.reset(X509_STORE_new());
   if (!verifier->store_) return absl::InternalError("a store of CAs");
   size_t octets = 0;
@@ -62,9 +63,11 @@ absl::StatusOr<std::unique_ptr<const ClientVerifier>> ClientVerifier::Make(
   // What is in the bundle is trusted by itself: an intermediate CA will do.
   X509_STORE_set_flags(verifier->store_.get(), X509_V_FLAG_PARTIAL_CHAIN);
   for (const std::string& text : refused_fingerprints) {
-    std::string octets_of;
-    if (text.size() != 64 || !base::HexDecode(text, &octets_of)) return absl::InvalidArgumentError("a refused fingerprint is not 64 hexadecimal digits");
-    std::copy(octets_of.begin(), octets_of.end(), verifier->refused_.emplace_back().begin());
+    std::string digest;
+    if (text.size() != 64 || !base::HexDecode(text, &digest)) {
+      return absl::InvalidArgumentError("a refused fingerprint is not 64 hexadecimal digits");
+    }
+    std::copy(digest.begin(), digest.end(), verifier->refused_.emplace_back().begin());
   }
   std::sort(verifier->refused_.begin(), verifier->refused_.end());
   return std::unique_ptr<const ClientVerifier>(std::move(verifier));
@@ -107,6 +110,7 @@ ClientVerifier::Judgement ClientVerifier::Judge(const STACK_OF(CRYPTO_BUFFER)* c
   // The key's use too: clientAuth, where the certificate says anything of it.
   X509_STORE_CTX_set_purpose(path.get(), X509_PURPOSE_SSL_CLIENT);
   X509_STORE_CTX_set_depth(path.get(), static_cast<int>(kMostChain));
+  if (clock_ != nullptr) X509_STORE_CTX_set_time(path.get(), 0, std::chrono::system_clock::to_time_t(clock_->WallNow()));
   const bool verified = X509_verify_cert(path.get()) == 1;
   ERR_clear_error();
   if (!verified) {

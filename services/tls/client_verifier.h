@@ -15,15 +15,17 @@
 #include <string_view>
 #include <vector>
 
+#include "services/base/clock.h"
 #include "services/tls/context.h"
 
 namespace gatepost::tls::internal {
 
 class ClientVerifier {
  public:
-  // INVALID_ARGUMENT: a bundle that is none, or a fingerprint that is not 64 hexadecimal digits.
+  // `clock` outlives it; nullptr: the machine's. INVALID_ARGUMENT: a bundle that is none, or a fingerprint that is not 64 hexadecimal digits.
   static absl::StatusOr<std::unique_ptr<const ClientVerifier>> Make(std::string_view ca_bundle_pem,
-                                                                    const std::vector<std::string>& refused_fingerprints);
+                                                                    const std::vector<std::string>& refused_fingerprints,
+                                                                    const base::Clock* clock);
 
   struct Judgement {
     // Why the chain is refused; nullptr: it is not. Static.
@@ -44,6 +46,7 @@ class ClientVerifier {
   ClientVerifier() = default;
   bool Refused(X509* certificate) const;
 
+  const base::Clock* clock_ = nullptr;
   bssl::UniquePtr<X509_STORE> store_;
   std::vector<Fingerprint> refused_;  // sorted
   std::vector<bssl::UniquePtr<CRYPTO_BUFFER>> ca_names_;

@@ -276,7 +276,7 @@ absl::Status RequestCertificates(const ServerContext::Options& options, ServerCo
   state->client_certificates = options.client_certificates;
   if (options.client_certificates == ClientCertificateMode::kNotRequested) return absl::OkStatus();
   GATEPOST_ASSIGN_OR_RETURN(state->client_verifier,
-                            ClientVerifier::Make(options.client_ca_bundle_pem, options.refused_fingerprints));
+                            ClientVerifier::Make(options.client_ca_bundle_pem, options.refused_fingerprints, options.clock));
   SSL_CTX* context = state->context.get();
   bssl::UniquePtr<STACK_OF(CRYPTO_BUFFER)> names(sk_CRYPTO_BUFFER_new_null());
   if (!names) return absl::InternalError("the names of CAs");

@@ -12,6 +12,8 @@
 #include <string_view>
 #include <vector>
 
+#include "services/base/clock.h"
+
 namespace gatepost::tls {
 
 namespace internal {
@@ -59,6 +61,8 @@ class ServerContext {
     std::string client_ca_bundle_pem;
     // SHA-256 of certificates that are refused wherever they stand in a client's chain, 64 hexadecimal digits each.
     std::vector<std::string> refused_fingerprints;
+    // By which clients' certificates expire; outlives the context. nullptr: the machine's.
+    const base::Clock* clock = nullptr;
     // The virtual server. Sessions of another value, of another name (SNI), or from before a change of any option but
     // identities and ticket keys never resume here. Required.
     std::string session_scope;

@@ -6,7 +6,6 @@
 #include <gtest/gtest.h>
 #include <openssl/ssl.h>
 #include <sys/socket.h>
-#include <unistd.h>
 
 #include <asio/co_spawn.hpp>
 #include <asio/detached.hpp>
@@ -18,105 +17,14 @@
 #include <asio/write.hpp>
 
 #include <array>
-#include <cstdio>
-#include <exception>
 #include <thread>
 
-#include "services/net/connect.h"
-#include "services/net/listener.h"
-#include "services/net/tcp_stream.h"
-#include "services/tls/certificate.h"
-#include "services/tls/context.h"
+#include "services/tls/test_handshakes.h"
 
 namespace gatepost::tls {
 namespace {
 
-using std::chrono::milliseconds;
-using std::chrono::seconds;
-
-base::MonotonicTime In(base::Duration duration) { return std::chrono::steady_clock::now() + duration; }
-
-struct Server {
-  std::string key = *GenerateKey(KeyType::kEcdsaP256);
-  std::string certificate = *SelfSign(key, {.common_name = "mail.example.com", .dns_names = {"mail.example.com"}});
-};
-
-const Server& Ecdsa() {
-  static const Server server;
-  return server;
-}
-
-class TlsStreamTest : public testing::Test {
- protected:
-  void SetUp() override {
-    listener_ = *net::Listener::Open(context_, *base::Endpoint::Parse("127.0.0.1:0"));
-    listener_->Start([this](asio::ip::tcp::socket socket) { accepted_ = std::make_unique<net::TcpStream>(std::move(socket)); });
-    options_.identities = {{Ecdsa().certificate, Ecdsa().key}};
-    options_.session_scope = "virtualServers/test";
-    client_options_.ca_bundle_pem = Ecdsa().certificate;
-    client_options_.server_name = "mail.example.com";
-  }
-
-  void Run(asio::awaitable<void> what) {
-    bool done = false;
-    asio::co_spawn(context_, std::move(what), [&done](std::exception_ptr failure) {
-      done = true;
-      if (failure) std::rethrow_exception(failure);
-    });
-    while (!done) context_.run_one();
-  }
-
-  // Both ends of a TCP connection.
-  std::unique_ptr<net::TcpStream> Dial() {
-    std::unique_ptr<net::TcpStream> client;
-    accepted_.reset();
-    Run([](base::Endpoint to, std::unique_ptr<net::TcpStream>* out) -> asio::awaitable<void> {
-      *out = std::move((co_await net::Connect(to, In(seconds(5)))).stream);
-    }(listener_->endpoint(), &client));
-    while (accepted_ == nullptr) context_.run_one();
-    return client;
-  }
-
-  void Handshake() {
-    auto client = Dial();
-    auto server_context = *ServerContext::Make(options_);
-    auto client_context = *ClientContext::Make(client_options_);
-    bool accepted = false;
-    asio::co_spawn(context_,
-                   [](std::unique_ptr<net::TcpStream> plain, std::shared_ptr<const ServerContext> context, HandshakeResult* out) -> asio::awaitable<void> {
-                     *out = co_await Accept(std::move(plain), std::move(context), In(seconds(10)));
-                   }(std::move(accepted_), server_context, &server_),
-                   [&](std::exception_ptr) { accepted = true; });
-    Run([](std::unique_ptr<net::TcpStream> plain, std::shared_ptr<const ClientContext> context, HandshakeResult* out) -> asio::awaitable<void> {
-      *out = co_await Connect(std::move(plain), std::move(context), "127.0.0.1", In(seconds(10)));
-    }(std::move(client), client_context, &client_));
-    while (!accepted) context_.run_one();
-  }
-
-  static asio::awaitable<void> Send(net::Stream& stream, std::string text) {
-    const std::array<std::string_view, 1> pieces{text};
-    co_await stream.Write(pieces);
-  }
-  static asio::awaitable<void> Receive(net::Stream& stream, size_t count, std::string* text, std::error_code* error) {
-    std::vector<char> space(100'000);
-    while (text->size() < count) {
-      const net::IoResult result = co_await stream.ReadSome(space);
-      if (result.ec) {
-        *error = result.ec;
-        co_return;
-      }
-      text->append(space.data(), result.n);
-    }
-  }
-
-  asio::io_context context_{1};
-  std::unique_ptr<net::Listener> listener_;
-  std::unique_ptr<net::TcpStream> accepted_;
-  ServerContext::Options options_;
-  ClientContext::Options client_options_;
-  HandshakeResult server_;
-  HandshakeResult client_;
-};
+class TlsStreamTest : public HandshakeTest {};
 
 TEST_F(TlsStreamTest, OctetsGoBothWaysUnderTls13) {
   Handshake();
@@ -329,162 +237,6 @@ TEST_F(TlsStreamTest, AHandshakeOctetByOctetEndsAtItsDeadline) {
   EXPECT_EQ(result.ec, std::errc::timed_out) << result.ec.message();
   client->Close();
   context_.run_for(milliseconds(10));
-}
-
-// A client of OpenSSL's, with its own idea of versions and suites: what it prints.
-class OpensslTest : public TlsStreamTest {
- protected:
-  struct Outcome {
-    bool connected = false;
-    std::string output;
-  };
-  // `arguments` of `openssl s_client`; one handshake is served.
-  Outcome Connect(const std::string& arguments) {
-    accepted_.reset();
-    Outcome outcome;
-    const std::string command = "openssl s_client -connect " + listener_->endpoint().ToString() + " " + arguments + " 2>&1 " + input_;
-    std::thread client([&] {
-      FILE* pipe = popen(("exec bash -c '" + command + "'").c_str(), "r");
-      char buffer[4096];
-      while (size_t n = fread(buffer, 1, sizeof buffer, pipe)) outcome.output.append(buffer, n);
-      pclose(pipe);
-    });
-    while (accepted_ == nullptr) context_.run_one();
-    HandshakeResult result;
-    Run([](std::unique_ptr<net::TcpStream> plain, std::shared_ptr<const ServerContext> context, HandshakeResult* out) -> asio::awaitable<void> {
-      *out = co_await Accept(std::move(plain), std::move(context), In(seconds(10)));
-    }(std::move(accepted_), *ServerContext::Make(options_), &result));
-    outcome.connected = !result.ec;
-    if (result.stream) {
-      if (read_first_) {
-        std::string got;
-        Run(Receive(*result.stream, 1, &got, &read_error_));
-      }
-      Run([](net::Stream& stream) -> asio::awaitable<void> { co_await stream.ShutdownGracefully(); }(*result.stream));
-    }
-    version_ = result.stream ? result.stream->facts().version : 0;
-    resumed_ = result.stream && result.stream->facts().resumed;
-    result.stream.reset();
-    client.join();
-    return outcome;
-  }
-  std::string input_ = "-ign_eof </dev/null";
-  bool read_first_ = false;  // the server reads once before it ends
-  std::error_code read_error_;
-  int version_ = 0;
-  bool resumed_ = false;
-};
-
-// threats.md L4.
-TEST_F(OpensslTest, OldVersionsAndWeakSuitesAreRefused) {
-  for (const char* arguments : {"-tls1 -cipher DEFAULT@SECLEVEL=0", "-tls1_1 -cipher DEFAULT@SECLEVEL=0", "-tls1_2 -cipher AES128-SHA",
-                                "-tls1_2 -cipher AES128-GCM-SHA256", "-tls1_2 -cipher ECDHE-ECDSA-AES128-SHA256", "-tls1_2 -cipher ECDHE-ECDSA-AES256-SHA",
-                                "-tls1_2 -cipher aNULL:eNULL@SECLEVEL=0", "-groups P-521",
-                                "-tls1_2 -cipher DEFAULT@SECLEVEL=0 -sigalgs ECDSA+SHA1:RSA+SHA1"}) {
-    EXPECT_FALSE(Connect(arguments).connected) << arguments;
-  }
-  for (const char* suite : {"ECDHE-ECDSA-AES128-GCM-SHA256", "ECDHE-ECDSA-AES256-GCM-SHA384", "ECDHE-ECDSA-CHACHA20-POLY1305"}) {
-    EXPECT_TRUE(Connect(std::string("-tls1_2 -cipher ") + suite).connected) << suite;
-    EXPECT_EQ(version_, 0x0303);
-  }
-  EXPECT_TRUE(Connect("-tls1_3 -groups P-256").connected);
-  EXPECT_EQ(version_, 0x0304);
-}
-
-// threats.md L4.
-TEST_F(OpensslTest, AClientCannotRenegotiate) {
-  input_ = "< <(echo R)";
-  read_first_ = true;
-  EXPECT_TRUE(Connect("-tls1_2").connected);
-  EXPECT_EQ(read_error_, net::StreamError::kTls) << read_error_.message();
-}
-
-// threats.md L4.
-TEST_F(OpensslTest, NoEarlyDataIsOfferedAndNothingIsCompressed) {
-  options_.ticket_keys.emplace_back();
-  const std::string output = Connect("-tls1_3").output;
-  EXPECT_NE(output.find("Max Early Data: 0"), std::string::npos) << output;
-  EXPECT_NE(output.find("Compression: NONE"), std::string::npos) << output;
-}
-
-// threats.md L3.
-TEST_F(OpensslTest, AlpnIsSmtpOrNone) {
-  EXPECT_TRUE(Connect("-alpn smtp").connected);
-  EXPECT_TRUE(Connect("").connected);
-  const Outcome http = Connect("-alpn h2,http/1.1");
-  EXPECT_FALSE(http.connected);
-  EXPECT_NE(http.output.find("no application protocol"), std::string::npos) << http.output;
-}
-
-TEST_F(OpensslTest, AFloorOfTls13IsHeld) {
-  options_.tls13_only = true;
-  EXPECT_FALSE(Connect("-tls1_2").connected);
-  EXPECT_TRUE(Connect("-tls1_3").connected);
-}
-
-// threats.md L2: SNI chooses the certificate, an unknown or absent name the default one.
-TEST_F(OpensslTest, SniChoosesTheCertificate) {
-  const std::string key = *GenerateKey(KeyType::kEcdsaP256);
-  options_.identities.push_back({*SelfSign(key, {.common_name = "other", .dns_names = {"*.other.example"}}), key});
-  EXPECT_NE(Connect("-servername mail.example.com").output.find("CN = mail.example.com"), std::string::npos);
-  EXPECT_NE(Connect("-servername a.other.example").output.find("CN = other"), std::string::npos);
-  EXPECT_NE(Connect("-servername a.b.other.example").output.find("CN = mail.example.com"), std::string::npos);
-  EXPECT_NE(Connect("-servername unknown.example").output.find("CN = mail.example.com"), std::string::npos);
-  EXPECT_NE(Connect("-noservername").output.find("CN = mail.example.com"), std::string::npos);
-}
-
-TEST_F(OpensslTest, AnRsaOnlyClientGetsTheRsaCertificate) {
-  const std::string key = *GenerateKey(KeyType::kRsa);
-  options_.identities.push_back({*SelfSign(key, {.common_name = "rsa", .dns_names = {"mail.example.com"}}), key});
-  EXPECT_NE(Connect("-sigalgs RSA-PSS+SHA256:RSA+SHA256").output.find("CN = rsa"), std::string::npos);
-  EXPECT_NE(Connect("").output.find("CN = mail.example.com"), std::string::npos);
-  // It verifies both kinds, but TLS 1.2's suites name one: the name asked for must not choose the other.
-  for (const char* suite : {"ECDHE-RSA-AES128-GCM-SHA256", "ECDHE-RSA-AES256-GCM-SHA384", "ECDHE-RSA-CHACHA20-POLY1305"}) {
-    EXPECT_NE(Connect(std::string("-tls1_2 -cipher ") + suite).output.find("CN = rsa"), std::string::npos) << suite;
-  }
-  const std::string ecdsa_alone = Connect("-tls1_2 -cipher ECDHE-ECDSA-AES128-GCM-SHA256 -servername unknown.example").output;
-  EXPECT_NE(ecdsa_alone.find("CN = mail.example.com"), std::string::npos);
-}
-
-// threats.md L1: a ticket of one scope never resumes in another; the same keys elsewhere do resume.
-TEST_F(OpensslTest, TicketsResumeWithinTheirScopeAlone) {
-  TicketKey ticket_key;
-  ticket_key.name.fill(1);
-  ticket_key.hmac_key.fill(2);
-  ticket_key.aes_key.fill(3);
-  options_.ticket_keys = {ticket_key};
-  const std::string file = testing::TempDir() + "/session" + std::to_string(getpid());
-  for (const char* version : {"-tls1_2", "-tls1_3"}) {
-    const std::string base = std::string(version) + " -servername mail.example.com ";
-    ASSERT_TRUE(Connect(base + "-sess_out " + file).connected);
-    EXPECT_FALSE(resumed_);
-    EXPECT_TRUE(Connect(base + "-sess_in " + file).connected);
-    EXPECT_TRUE(resumed_) << version;
-    options_.session_scope = "virtualServers/other";
-    EXPECT_TRUE(Connect(base + "-sess_in " + file).connected);
-    EXPECT_FALSE(resumed_) << version;
-    options_.session_scope = "virtualServers/test";
-    options_.ticket_keys.front().name.fill(9);
-    EXPECT_TRUE(Connect(base + "-sess_in " + file).connected);
-    EXPECT_FALSE(resumed_) << version;
-    options_.ticket_keys.push_back(ticket_key);  // the previous key still opens
-    EXPECT_TRUE(Connect(base + "-sess_in " + file).connected);
-    EXPECT_TRUE(resumed_) << version;
-    options_.ticket_keys = {ticket_key};
-  }
-}
-
-TEST(ContextTest, RefusesAnIdentityThatDoesNotFit) {
-  ServerContext::Options options;
-  options.session_scope = "x";
-  EXPECT_FALSE(ServerContext::Make(options).ok());
-  options.identities = {{Ecdsa().certificate, *GenerateKey(KeyType::kEcdsaP256)}};
-  const absl::Status status = ServerContext::Make(options).status();
-  EXPECT_TRUE(absl::IsInvalidArgument(status));
-  EXPECT_NE(std::string(status.message()).find("certificates[0]"), std::string::npos);
-  options.identities = {{Ecdsa().certificate, Ecdsa().key}};
-  options.session_scope.clear();
-  EXPECT_FALSE(ServerContext::Make(options).ok());
 }
 
 }  // namespace
