@@ -54,7 +54,8 @@ bool SessionDriver::Judge(const smtp::Action& action, smtp::Event* event) {
     return true;
   }
   if (const auto* ask = std::get_if<smtp::JudgeMail>(&action)) {
-    *event = smtp::Judged{policy::JudgeMail(policy, *ask->client, ask->identity)};
+    const smtp::Mailbox& sender = ask->sender->mailbox;
+    *event = smtp::Judged{policy::JudgeMail(policy, *ask->client, ask->identity, {sender.local, sender.domain})};
     return true;
   }
   if (const auto* ask = std::get_if<smtp::JudgeConnection>(&action)) {
@@ -76,6 +77,12 @@ asio::awaitable<smtp::Event> SessionDriver::Perform(smtp::Action& action) {
   }
   if (const auto* add = std::get_if<smtp::AddRecipient>(&action)) {
     co_return smtp::UpstreamDone{co_await options_.upstream->AddRecipient(*add->recipient)};
+  }
+  if (std::get_if<smtp::LookUpClientName>(&action)) {
+    co_return smtp::ClientNameFound{{policy::ClientName::State::kFailed, {}}};
+  }
+  if (std::get_if<smtp::LookUpBlockLists>(&action)) {
+    co_return smtp::BlockListsAsked{{policy::BlockListing::State::kFailed, 0}};
   }
   if (std::get_if<smtp::BeginData>(&action)) {
     co_return smtp::UpstreamDone{co_await options_.upstream->BeginData()};

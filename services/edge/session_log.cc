@@ -46,6 +46,7 @@ SessionLog::~SessionLog() {
   virtual_server_->metrics().SessionClosed(end_, took);
   log_.Info("session_end", {{"session", session_},
                             {"virtual_server", virtual_server_->settings().id},
+                            {"policy", virtual_server_->settings().revision},
                             {"client", client_},
                             {"end", end_ ? EndName(*end_) : std::string_view("aborted")},
                             {"cipher", cipher_},
@@ -64,10 +65,12 @@ void SessionLog::OnCommand(smtp::Verb verb, int code) {
 void SessionLog::OnVerdict(const policy::Verdict& verdict) {
   virtual_server_->metrics().Verdict(verdict.reason);
   if (verdict.accepted) return;
+  const policy::LogAddresses how = virtual_server_->settings().log_addresses;
   log_.Info("refused", {{"session", session_},
                         {"virtual_server", virtual_server_->settings().id},
                         {"client", client_},
-                        {"login", login_},
+                        {"login", Shown(login_, how)},
+                        {"policy", virtual_server_->settings().revision},
                         {"reason", policy::ReasonName(verdict.reason)},
                         {"rule", verdict.rule}});
 }

@@ -57,8 +57,11 @@ absl::StatusOr<policy::ClientEntry> ToClientEntry(const v1::ClientEntry& entry, 
       GATEPOST_ASSIGN_OR_RETURN(const base::IpRange range, base::IpRange::Parse(entry.range()));
       return range;
     }
-    case v1::ClientEntry::kDomain:
-      return Unenforced(base::StrCat(field, ".domain"));
+    case v1::ClientEntry::kDomain: {
+      std::optional<std::string> domain = smtp::ParseDomain(entry.domain());
+      if (!domain) return Bad(base::StrCat(field, ".domain"), "no domain");
+      return policy::ClientDomain{*std::move(domain)};
+    }
     case v1::ClientEntry::CLIENT_NOT_SET:
       return UnknownValue(field);
   }
@@ -99,17 +102,63 @@ absl::Status ToListeners(const v1::VirtualServer& from, policy::VirtualServer* t
       default:
         return UnknownValue(base::StrCat(field, ".tls_mode"));
     }
-    if (listener.proxy_protocol().required()) return Unenforced(base::StrCat(field, ".proxy_protocol.required"));
+    result.proxy.required = listener.proxy_protocol().required();
+    for (const std::string& subnet : listener.proxy_protocol().trusted_subnets()) {
+      GATEPOST_ASSIGN_OR_RETURN(const base::IpPrefix prefix, base::IpPrefix::Parse(subnet));
+      result.proxy.trusted.push_back(prefix);
+    }
+    if (result.proxy.required) return Unenforced(base::StrCat(field, ".proxy_protocol.required"));
     to->listeners.push_back(result);
   }
   return absl::OkStatus();
 }
 
-// Everybody, or an error.
-absl::Status CheckEverybody(const v1::Permission& permission, std::string_view field) {
-  const bool everybody = (permission.mode() == v1::LIST_MODE_UNSPECIFIED || permission.mode() == v1::ALL_EXCEPT) &&
-                         permission.principals().empty();
-  return everybody ? absl::OkStatus() : Unenforced(field);
+absl::Status ToPermission(const v1::Permission& from, std::string_view field, policy::Permission* to) {
+  GATEPOST_ASSIGN_OR_RETURN(to->mode, ToListMode(from.mode(), to->mode, base::StrCat(field, ".mode")));
+  to->principals.assign(from.principals().begin(), from.principals().end());
+  return absl::OkStatus();
+}
+
+absl::Status ToOnLookupFailure(v1::OnLookupFailure from, std::string_view field, policy::OnLookupFailure* to) {
+  switch (from) {
+    case v1::ON_LOOKUP_FAILURE_UNSPECIFIED:
+      return absl::OkStatus();
+    case v1::TEMPFAIL:
+      *to = policy::OnLookupFailure::kTempfail;
+      return absl::OkStatus();
+    case v1::ALLOW:
+      *to = policy::OnLookupFailure::kAllow;
+      return absl::OkStatus();
+    case v1::DENY:
+      *to = policy::OnLookupFailure::kDeny;
+      return absl::OkStatus();
+    default:
+      return UnknownValue(field);
+  }
+}
+
+absl::Status ToLookups(const v1::VirtualServer& from, policy::VirtualServer* to) {
+  const v1::ReverseLookup& lookup = from.reverse_lookup();
+  Set(lookup.timeout(), lookup.has_timeout(), &to->reverse_lookup.timeout);
+  to->reverse_lookup.annotate_received = lookup.annotate_received();
+  GATEPOST_RETURN_IF_ERROR(ToOnLookupFailure(lookup.on_lookup_failure(), "reverse_lookup.on_lookup_failure",
+                                             &to->reverse_lookup.on_lookup_failure));
+  const v1::Filters& filters = from.filters();
+  Set(filters.timeout(), filters.has_timeout(), &to->filters.timeout);
+  GATEPOST_RETURN_IF_ERROR(ToOnLookupFailure(filters.on_lookup_failure(), "filters.on_lookup_failure",
+                                             &to->filters.on_lookup_failure));
+  for (int i = 0; i < filters.block_lists_size(); ++i) {
+    const std::string field = base::StrCat("filters.block_lists[", i, "]");
+    std::optional<std::string> zone = smtp::ParseDomain(filters.block_lists(i).zone());
+    if (!zone) return Bad(base::StrCat(field, ".zone"), "no domain");
+    policy::BlockList list{*std::move(zone), {}};
+    for (const std::string& answer : filters.block_lists(i).answers()) {
+      GATEPOST_ASSIGN_OR_RETURN(const base::IpAddress address, base::IpAddress::Parse(answer));
+      list.answers.push_back(address);
+    }
+    to->filters.block_lists.push_back(std::move(list));
+  }
+  return absl::OkStatus();
 }
 
 absl::Status ToAuthentication(const v1::Authentication& from, policy::Authentication* to) {
@@ -117,16 +166,29 @@ absl::Status ToAuthentication(const v1::Authentication& from, policy::Authentica
   if (from.basic().has_enabled()) to->basic = from.basic().enabled();
   to->allow_clear_text_credentials = from.basic().allow_clear_text_credentials();
   to->default_domain = from.basic().default_domain();
-  if (from.integrated().has_requires_tls() && !from.integrated().requires_tls()) {
-    return Unenforced("authentication.integrated.requires_tls");
+  const v1::IntegratedAuthentication& integrated = from.integrated();
+  if (integrated.has_enabled()) to->integrated = integrated.enabled();
+  if (integrated.has_requires_tls()) to->integrated_requires_tls = integrated.requires_tls();
+  if (integrated.ntlm().has_enabled()) to->ntlm = integrated.ntlm().enabled();
+  if (from.scram().has_enabled()) to->scram = from.scram().enabled();
+  to->token = from.token().enabled();
+  to->external = from.external().enabled();
+  to->legacy_auth_line = from.legacy_auth_line();
+  if (!to->integrated_requires_tls) return Unenforced("authentication.integrated.requires_tls");
+  if (to->token) return Unenforced("authentication.token.enabled");
+  if (to->external) return Unenforced("authentication.external.enabled");
+  switch (from.send_as()) {
+    case v1::Authentication::SEND_AS_UNSPECIFIED:
+    case v1::Authentication::ANY_ADDRESS:
+      to->send_as = policy::SendAs::kAnyAddress;
+      break;
+    case v1::Authentication::OWN_ADDRESSES:
+      to->send_as = policy::SendAs::kOwnAddresses;
+      break;
+    default:
+      return UnknownValue("authentication.send_as");
   }
-  if (from.token().enabled()) return Unenforced("authentication.token.enabled");
-  if (from.external().enabled()) return Unenforced("authentication.external.enabled");
-  if (from.legacy_auth_line()) return Unenforced("authentication.legacy_auth_line");
-  if (from.send_as() != v1::Authentication::SEND_AS_UNSPECIFIED && from.send_as() != v1::Authentication::ANY_ADDRESS) {
-    return Unenforced("authentication.send_as");
-  }
-  return CheckEverybody(from.submit(), "authentication.submit");
+  return ToPermission(from.submit(), "authentication.submit", &to->submit);
 }
 
 absl::Status ToTls(const v1::Tls& from, policy::TlsPolicy* to) {
@@ -160,9 +222,7 @@ absl::Status ToLimits(const v1::VirtualServer& from, policy::Limits* to) {
   Set(session.data_timeout(), session.has_data_timeout(), &to->data_timeout);
   if (session.has_min_data_rate()) to->min_data_rate = session.min_data_rate();
   Set(session.max_duration(), session.has_max_duration(), &to->session_duration);
-  if (session.banner_delay().seconds() != 0 || session.banner_delay().nanos() != 0) {
-    return Unenforced("session_limits.banner_delay");
-  }
+  Set(session.banner_delay(), session.has_banner_delay(), &to->banner_delay);
   if (session.has_max_protocol_errors()) to->protocol_errors = static_cast<int>(session.max_protocol_errors());
   if (session.has_max_refused_recipients()) to->refused_recipients = static_cast<int>(session.max_refused_recipients());
   if (session.has_max_excess_recipients()) to->excess_recipients = static_cast<int>(session.max_excess_recipients());
@@ -181,26 +241,48 @@ absl::Status ToLimits(const v1::VirtualServer& from, policy::Limits* to) {
   const v1::ConnectionLimits& connection = from.connection_limits();
   if (connection.has_max_per_source()) to->connections_per_source = connection.max_per_source();
   to->connections = connection.max_total();
-  if (connection.max_new_per_source_per_minute() != 0) {
-    return Unenforced("connection_limits.max_new_per_source_per_minute");
-  }
+  to->new_connections_per_minute = connection.max_new_per_source_per_minute();
   return absl::OkStatus();
+}
+
+// A bare address, or `address:port`.
+absl::StatusOr<base::Endpoint> ToDnsServer(const std::string& text) {
+  constexpr uint16_t kDnsPort = 53;
+  if (const absl::StatusOr<base::IpAddress> address = base::IpAddress::Parse(text); address.ok()) {
+    return base::Endpoint{*address, kDnsPort};
+  }
+  return base::Endpoint::Parse(text);
 }
 
 absl::Status ToDelivery(const v1::Delivery& from, policy::Delivery* to) {
   if (!from.routes().empty()) return Unenforced("delivery.routes");
   if (from.attempt_direct_delivery()) return Unenforced("delivery.attempt_direct_delivery");
   if (!from.ehlo_name().empty()) return Unenforced("delivery.ehlo_name");
+  to->masquerade_domain = from.masquerade_domain();
   if (!from.masquerade_domain().empty()) return Unenforced("delivery.masquerade_domain");
+  for (const std::string& server : from.dns_servers()) {
+    GATEPOST_ASSIGN_OR_RETURN(const base::Endpoint endpoint, ToDnsServer(server));
+    to->dns_servers.push_back(endpoint);
+  }
   if (!from.dns_servers().empty()) return Unenforced("delivery.dns_servers");
   if (from.max_connections() != 0) return Unenforced("delivery.max_connections");
   if (from.max_connections_per_next_hop() != 0) return Unenforced("delivery.max_connections_per_next_hop");
 
   const v1::Route& route = from.default_route();
   if (!route.authentication().user().empty()) return Unenforced("delivery.default_route.authentication");
-  if (route.client_identity() != v1::Route::CLIENT_IDENTITY_UNSPECIFIED &&
-      route.client_identity() != v1::Route::NOT_SENT) {
-    return Unenforced("delivery.default_route.client_identity");
+  switch (route.client_identity()) {
+    case v1::Route::CLIENT_IDENTITY_UNSPECIFIED:
+    case v1::Route::NOT_SENT:
+      to->client_identity = policy::ClientIdentity::kNotSent;
+      break;
+    case v1::Route::XCLIENT:
+      to->client_identity = policy::ClientIdentity::kXclient;
+      return Unenforced("delivery.default_route.client_identity");
+    case v1::Route::PROXY_V2:
+      to->client_identity = policy::ClientIdentity::kProxyV2;
+      return Unenforced("delivery.default_route.client_identity");
+    default:
+      return UnknownValue("delivery.default_route.client_identity");
   }
   for (int i = 0; i < route.next_hops_size(); ++i) {
     const v1::NextHop& hop = route.next_hops(i);
@@ -280,6 +362,7 @@ absl::Status ToStateAndDialect(const v1::VirtualServer& from, policy::VirtualSer
 absl::StatusOr<policy::VirtualServer> TranslateFields(const v1::VirtualServer& from) {
   policy::VirtualServer to;
   to.id = IdOf(from.name());
+  to.revision = from.revision();
   to.fqdn = from.fqdn();
   if (from.has_banner_text()) to.banner_text = from.banner_text();
   GATEPOST_RETURN_IF_ERROR(ToStateAndDialect(from, &to));
@@ -298,10 +381,10 @@ absl::StatusOr<policy::VirtualServer> TranslateFields(const v1::VirtualServer& f
   if (from.relay().has_authenticated_may_relay()) {
     to.relay.authenticated_may_relay = from.relay().authenticated_may_relay();
   }
-  GATEPOST_RETURN_IF_ERROR(CheckEverybody(from.relay().authenticated(), "relay.authenticated"));
+  GATEPOST_RETURN_IF_ERROR(ToPermission(from.relay().authenticated(), "relay.authenticated", &to.relay.authenticated));
   GATEPOST_RETURN_IF_ERROR(ToLimits(from, &to.limits));
   GATEPOST_RETURN_IF_ERROR(ToDelivery(from.delivery(), &to.delivery));
-  if (!from.filters().block_lists().empty()) return Unenforced("filters.block_lists");
+  GATEPOST_RETURN_IF_ERROR(ToLookups(from, &to));
   if (from.reverse_lookup().annotate_received()) return Unenforced("reverse_lookup.annotate_received");
   return to;
 }

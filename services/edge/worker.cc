@@ -114,7 +114,9 @@ class Worker::Session {
   policy::ConnectionLimiter::Place TakePlace(const VirtualServerRuntime& virtual_server, const base::Endpoint& client) {
     if (!lease_) return {};
     const policy::Limits& limits = virtual_server.settings().limits;
-    return virtual_server.limiter().Enter(client.address, limits.connections_per_source, limits.connections);
+    policy::ConnectionLimiter& limiter = virtual_server.limiter();
+    if (!limiter.CountNew(client.address, limits.new_connections_per_minute, worker_.shared_.clock.Now())) return {};
+    return limiter.Enter(client.address, limits.connections_per_source, limits.connections);
   }
 
   SessionDriver::Options DriverOptions(const std::shared_ptr<const VirtualServerRuntime>& virtual_server,

@@ -15,6 +15,7 @@ Number ToNumber(const base::IpAddress& address) {
   return value;
 }
 
+// Of an entry that is no domain.
 struct Span {
   Number first;
   Number last;
@@ -46,6 +47,7 @@ std::vector<ClientSet::Interval> ClientSet::Flatten(const std::vector<ClientEntr
   };
   std::vector<Border> borders;
   for (size_t i = 0; i < entries.size(); ++i) {
+    if (std::holds_alternative<ClientDomain>(entries[i])) continue;
     const Span span = SpanOf(entries[i]);
     if (span.v4 != v4) continue;
     const std::tuple<Number, size_t> key(span.last - span.first, i);

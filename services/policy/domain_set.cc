@@ -5,12 +5,14 @@
 namespace gatepost::policy {
 
 DomainSet::DomainSet(const std::vector<DomainEntry>& entries) {
-  for (size_t i = 0; i < entries.size(); ++i) {
-    // The first of two entries with one domain stands; the wider meaning of the two holds.
-    auto [it, fresh] = entries_.try_emplace(entries[i].domain, Entry{i, entries[i].include_subdomains});
-    if (!fresh) it->second.include_subdomains |= entries[i].include_subdomains;
-    any_subdomains_ |= entries[i].include_subdomains;
-  }
+  for (size_t i = 0; i < entries.size(); ++i) Add(entries[i], i);
+}
+
+void DomainSet::Add(const DomainEntry& entry, size_t index) {
+  // The first of two entries with one domain stands; the wider meaning of the two holds.
+  auto [it, fresh] = entries_.try_emplace(entry.domain, Entry{index, entry.include_subdomains});
+  if (!fresh) it->second.include_subdomains |= entry.include_subdomains;
+  any_subdomains_ |= entry.include_subdomains;
 }
 
 std::optional<size_t> DomainSet::Find(std::string_view domain) const {

@@ -17,6 +17,10 @@ class DomainSet {
   DomainSet() = default;
   explicit DomainSet(const std::vector<DomainEntry>& entries);
 
+  // While it is being made: one more entry, of which `index` is told when it is found.
+  void Add(const DomainEntry& entry, size_t index);
+  bool empty() const { return entries_.empty(); }
+
   // `domain`: lower-case A-labels. A literal ("[127.0.0.1]") or the empty domain is in no entry. The entry's index.
   std::optional<size_t> Find(std::string_view domain) const;
 

@@ -88,12 +88,12 @@ TEST(MailTest, SecureChannelComesBeforeAuthentication) {
   server.authentication.anonymous = false;
   server.tls.require_secure_channel = true;
   const auto compiled = Compiled(server);
-  EXPECT_EQ(JudgeMail(*compiled, From("192.0.2.1"), nullptr).reason, Reason::kSecureChannelRequired);
-  EXPECT_EQ(JudgeMail(*compiled, From("192.0.2.1", true), nullptr).reason, Reason::kAuthenticationRequired);
-  EXPECT_TRUE(JudgeMail(*compiled, From("192.0.2.1", true), &kAlice).accepted);
+  EXPECT_EQ(JudgeMail(*compiled, From("192.0.2.1"), nullptr, {}).reason, Reason::kSecureChannelRequired);
+  EXPECT_EQ(JudgeMail(*compiled, From("192.0.2.1", true), nullptr, {}).reason, Reason::kAuthenticationRequired);
+  EXPECT_TRUE(JudgeMail(*compiled, From("192.0.2.1", true), &kAlice, {}).accepted);
   Identity reader = kAlice;
   reader.may_submit = false;
-  EXPECT_EQ(JudgeMail(*compiled, From("192.0.2.1", true), &reader).reason, Reason::kMayNotSubmit);
+  EXPECT_EQ(JudgeMail(*compiled, From("192.0.2.1", true), &reader, {}).reason, Reason::kMayNotSubmit);
 }
 
 // R21: a new virtual server does not relay. R24: local domains are open.
@@ -245,18 +245,175 @@ TEST(RelayTest, TheTraceListsTheRulesInOrder) {
   EXPECT_EQ(trace[1].rule, "relay.mode");
 }
 
+ClientFacts Called(const char* address, std::vector<std::string> names) {
+  ClientFacts client = From(address);
+  client.name.state = names.empty() ? ClientName::State::kUnknown : ClientName::State::kConfirmed;
+  client.name.names = std::move(names);
+  return client;
+}
+
+ClientFacts LookupFailed(const char* address) {
+  ClientFacts client = From(address);
+  client.name.state = ClientName::State::kFailed;
+  return client;
+}
+
+// R10; protocol.md 6.
+TEST(DomainEntryTest, MatchesAConfirmedNameAndWhatLiesBelow) {
+  VirtualServer server = Inbound();
+  server.connection_control.entries = {ClientDomain{"spam.example"}, Subnet("192.0.2.0/24"),
+                                       ClientDomain{"very.spam.example"}};
+  const auto deny = Compiled(server);
+  EXPECT_EQ(JudgeConnection(*deny, Called("198.51.100.1", {"spam.example"})).rule, "connection_control.entries[0]");
+  EXPECT_EQ(JudgeConnection(*deny, Called("198.51.100.1", {"a.spam.example"})).reason, Reason::kClientNotPermitted);
+  // The longest domain decides, whichever name it comes by.
+  EXPECT_EQ(JudgeConnection(*deny, Called("198.51.100.1", {"a.spam.example", "x.very.spam.example"})).rule,
+            "connection_control.entries[2]");
+  EXPECT_TRUE(JudgeConnection(*deny, Called("198.51.100.1", {"notspam.example"})).accepted);
+  // No name, or none that is confirmed: in no domain entry.
+  EXPECT_EQ(JudgeConnection(*deny, Called("198.51.100.1", {})).rule, "connection_control.mode");
+  EXPECT_TRUE(JudgeConnection(*deny, Called("198.51.100.1", {})).accepted);
+  server.connection_control.mode = ListMode::kOnlyList;
+  const auto allow = Compiled(server);
+  EXPECT_TRUE(JudgeConnection(*allow, Called("198.51.100.1", {"spam.example"})).accepted);
+  EXPECT_EQ(JudgeConnection(*allow, Called("198.51.100.1", {})).reason, Reason::kClientNotPermitted);
+}
+
+TEST(DomainEntryTest, AnAddressDecidesWithoutALookup) {
+  VirtualServer server = Inbound();
+  server.connection_control.entries = {ClientDomain{"spam.example"}, Subnet("192.0.2.0/24")};
+  const auto compiled = Compiled(server);
+  EXPECT_EQ(LookupForConnection(*compiled, From("192.0.2.1")), Lookup::kNone);
+  EXPECT_EQ(LookupForConnection(*compiled, From("198.51.100.1")), Lookup::kClientName);
+  EXPECT_EQ(LookupForConnection(*compiled, Called("198.51.100.1", {})), Lookup::kNone);
+  EXPECT_EQ(LookupForConnection(*Compiled(Inbound()), From("198.51.100.1")), Lookup::kNone);
+  server.connection_control.entries.clear();
+  server.reverse_lookup.annotate_received = true;
+  EXPECT_EQ(LookupForConnection(*Compiled(server), From("198.51.100.1")), Lookup::kClientName);
+}
+
+// protocol.md 6: for both kinds of list.
+TEST(DomainEntryTest, AFailedLookupIsWhatTheVirtualServerSaysOfIt) {
+  const std::pair<OnLookupFailure, Reason> kCases[] = {{OnLookupFailure::kTempfail, Reason::kReverseLookupFailed},
+                                                       {OnLookupFailure::kAllow, Reason::kAllowed},
+                                                       {OnLookupFailure::kDeny, Reason::kClientNotPermitted}};
+  for (const auto& [setting, reason] : kCases) {
+    for (ListMode mode : {ListMode::kAllExcept, ListMode::kOnlyList}) {
+      VirtualServer server = Inbound();
+      server.connection_control = {mode, {ClientDomain{"spam.example"}}};
+      server.reverse_lookup.on_lookup_failure = setting;
+      const Verdict verdict = JudgeConnection(*Compiled(server), LookupFailed("198.51.100.1"));
+      EXPECT_EQ(verdict.reason, reason);
+      EXPECT_EQ(verdict.rule, "reverse_lookup.on_lookup_failure");
+    }
+  }
+}
+
+// R23. Whoever can make a lookup fail must not gain by it.
+TEST(DomainEntryTest, AFailedLookupNeverGrantsRelaying) {
+  const Mailbox far{"x", "far.example"};
+  VirtualServer server = Inbound();
+  server.relay.list.entries = {ClientDomain{"partner.example"}};
+  for (OnLookupFailure setting : {OnLookupFailure::kAllow, OnLookupFailure::kDeny}) {
+    server.reverse_lookup.on_lookup_failure = setting;
+    EXPECT_EQ(JudgeRecipient(*Compiled(server), LookupFailed("198.51.100.1"), nullptr, far).reason,
+              Reason::kRelayDenied);
+  }
+  server.reverse_lookup.on_lookup_failure = OnLookupFailure::kTempfail;
+  const auto compiled = Compiled(server);
+  EXPECT_EQ(JudgeRecipient(*compiled, LookupFailed("198.51.100.1"), nullptr, far).reason,
+            Reason::kReverseLookupFailed);
+  EXPECT_EQ(JudgeRecipient(*compiled, Called("198.51.100.1", {"mx.partner.example"}), nullptr, far).rule,
+            "relay.entries[0]");
+  // Asked only when it decides.
+  EXPECT_EQ(LookupForRecipient(*compiled, From("198.51.100.1"), nullptr, far), Lookup::kClientName);
+  EXPECT_EQ(LookupForRecipient(*compiled, From("198.51.100.1"), nullptr, {"x", "example.com"}), Lookup::kNone);
+  EXPECT_EQ(LookupForRecipient(*compiled, From("198.51.100.1"), &kAlice, far), Lookup::kNone);
+}
+
+TEST(BlockListTest, IsAskedForAnonymousClientsWhoseRecipientIsElseAccepted) {
+  VirtualServer server = Inbound();
+  server.filters.block_lists = {{"a.example", {}}, {"b.example", {}}};
+  const auto compiled = Compiled(server);
+  const Mailbox ours{"x", "example.com"};
+  const Mailbox far{"x", "far.example"};
+  EXPECT_EQ(LookupForRecipient(*compiled, From("192.0.2.1"), nullptr, ours), Lookup::kBlockLists);
+  EXPECT_EQ(LookupForRecipient(*compiled, From("192.0.2.1"), nullptr, far), Lookup::kNone);
+  EXPECT_EQ(LookupForRecipient(*compiled, From("192.0.2.1"), &kAlice, ours), Lookup::kNone);
+  ClientFacts client = From("192.0.2.1");
+  client.listing = {BlockListing::State::kListed, 1};
+  EXPECT_EQ(JudgeRecipient(*compiled, client, nullptr, ours).rule, "filters.block_lists[1]");
+  EXPECT_TRUE(JudgeRecipient(*compiled, client, &kAlice, ours).accepted);
+  client.listing = {BlockListing::State::kNotListed, 0};
+  EXPECT_EQ(JudgeRecipient(*compiled, client, nullptr, ours).rule, "local_domains[0]");
+  client.listing = {BlockListing::State::kFailed, 0};
+  EXPECT_TRUE(JudgeRecipient(*compiled, client, nullptr, ours).accepted);
+  server.filters.on_lookup_failure = OnLookupFailure::kTempfail;
+  EXPECT_EQ(JudgeRecipient(*Compiled(server), client, nullptr, ours).reason, Reason::kBlockListsFailed);
+  server.filters.on_lookup_failure = OnLookupFailure::kDeny;
+  EXPECT_EQ(JudgeRecipient(*Compiled(server), client, nullptr, ours).reason, Reason::kBlockListsDenied);
+}
+
+TEST(PermissionTest, SubmitAndRelayAreSeparateByUserAndGroup) {
+  VirtualServer server = Inbound();
+  const Mailbox far{"x", "far.example"};
+  const Identity bob{.login = "bob@example.com", .user = "users/bob", .groups = {"groups/sales"}};
+  server.authentication.submit = {ListMode::kOnlyList, {"users/alice", "groups/sales"}};
+  server.relay.authenticated = {ListMode::kAllExcept, {"groups/sales"}};
+  const auto compiled = Compiled(server);
+  EXPECT_EQ(JudgeMail(*compiled, From("192.0.2.1"), &bob, {}).rule, "authentication.submit.principals[1]");
+  const Verdict relay = JudgeRecipient(*compiled, From("192.0.2.1"), &bob, far);
+  EXPECT_EQ(relay.reason, Reason::kRelayDenied);
+  EXPECT_TRUE(JudgeRecipient(*compiled, From("192.0.2.1"), &kAlice, far).accepted);
+  const Identity eve{.login = "eve@example.com", .user = "users/eve"};
+  EXPECT_EQ(JudgeMail(*compiled, From("192.0.2.1"), &eve, {}).reason, Reason::kMayNotSubmit);
+  EXPECT_EQ(JudgeMail(*compiled, From("192.0.2.1"), &eve, {}).rule, "authentication.submit.mode");
+}
+
+TEST(SendAsTest, OwnAddressesAndTheBindingOfACredential) {
+  VirtualServer server = Inbound();
+  Identity alice = kAlice;
+  EXPECT_TRUE(JudgeMail(*Compiled(server), From("192.0.2.1"), &alice, {"bob", "example.com"}).accepted);
+  alice.senders = {"@example.net", "a.l@example.com"};
+  EXPECT_TRUE(JudgeMail(*Compiled(server), From("192.0.2.1"), &alice, {"x", "example.net"}).accepted);
+  EXPECT_TRUE(JudgeMail(*Compiled(server), From("192.0.2.1"), &alice, {"a.l", "example.com"}).accepted);
+  EXPECT_EQ(JudgeMail(*Compiled(server), From("192.0.2.1"), &alice, {"alice", "example.com"}).rule, "credential.senders");
+  alice.senders.clear();
+  server.authentication.send_as = SendAs::kOwnAddresses;
+  const auto own = Compiled(server);
+  EXPECT_TRUE(JudgeMail(*own, From("192.0.2.1"), &alice, {"alice", "example.com"}).accepted);
+  EXPECT_TRUE(JudgeMail(*own, From("192.0.2.1"), &alice, {}).accepted);
+  EXPECT_EQ(JudgeMail(*own, From("192.0.2.1"), &alice, {"bob", "example.com"}).reason, Reason::kMayNotSendAs);
+  alice.addresses = {"bob@example.com"};
+  EXPECT_TRUE(JudgeMail(*own, From("192.0.2.1"), &alice, {"bob", "example.com"}).accepted);
+}
+
+// R17.
+TEST(EncryptionTest, TheFloorIsJudgedByVersionAndBits) {
+  VirtualServer server = Inbound();
+  TlsFacts tls{.active = true, .version = TlsVersion::kTls12, .cipher_bits = 128};
+  EXPECT_TRUE(JudgeEncryption(*Compiled(server), tls).accepted);
+  server.tls.min_cipher_bits = 256;
+  EXPECT_EQ(JudgeEncryption(*Compiled(server), tls).rule, "tls.min_cipher_bits");
+  tls.cipher_bits = 256;
+  EXPECT_TRUE(JudgeEncryption(*Compiled(server), tls).accepted);
+  server.tls.min_version = TlsVersion::kTls13;
+  EXPECT_EQ(JudgeEncryption(*Compiled(server), tls).rule, "tls.min_version");
+}
+
 // R12; threats.md T7, A10.
 TEST(MechanismTest, PasswordsNeedTlsUnlessTheVirtualServerSaysOtherwise) {
   VirtualServer server = Inbound();
-  const std::vector<std::string> servable = {"LOGIN", "PLAIN", "SCRAM-SHA-256"};
+  const std::vector<std::string> servable = {"LOGIN", "PLAIN"};
   TlsFacts clear;
   TlsFacts tls{.active = true};
   auto compiled = Compiled(server);
   EXPECT_TRUE(OfferedMechanisms(*compiled, clear, servable).empty());
   EXPECT_EQ(OfferedMechanisms(*compiled, tls, servable), (std::vector<std::string_view>{"PLAIN", "LOGIN"}));
   EXPECT_EQ(OfferedMechanisms(*compiled, tls, {"LOGIN"}), (std::vector<std::string_view>{"LOGIN"}));
-  EXPECT_EQ(JudgeMechanism(*compiled, clear, servable, "plain"), MechanismStanding::kNeedsTls);
-  EXPECT_EQ(JudgeMechanism(*compiled, tls, servable, "NTLM"), MechanismStanding::kUnknown);
+  EXPECT_EQ(JudgeMechanism(*compiled, clear, "plain").reason, Reason::kMechanismNeedsTls);
+  EXPECT_EQ(JudgeMechanism(*compiled, clear, "plain").rule, "authentication.basic.allow_clear_text_credentials");
+  EXPECT_EQ(JudgeMechanism(*compiled, tls, "CRAM-MD5").reason, Reason::kMechanismUnknown);
   server.authentication.allow_clear_text_credentials = true;
   EXPECT_EQ(OfferedMechanisms(*Compiled(server), clear, servable).size(), 2u);
   server.authentication.basic = false;

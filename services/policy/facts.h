@@ -23,10 +23,33 @@ struct TlsFacts {
   bool resumed = false;
 };
 
+// What the client's address is called: names of its PTR records that resolve back to it (RFC 8601 2.7.3).
+struct ClientName {
+  enum class State : uint8_t {
+    kUnasked,
+    kConfirmed,
+    kUnknown,  // it has none, or none that resolves back
+    kFailed,   // it cannot be said (SERVFAIL, time-out)
+  };
+  State state = State::kUnasked;
+  // Lower-case A-labels, at most 10; not empty when confirmed, else empty.
+  std::vector<std::string> names;
+};
+
+// What the block lists say of the client's address.
+struct BlockListing {
+  enum class State : uint8_t { kUnasked, kNotListed, kListed, kFailed };
+  State state = State::kUnasked;
+  // The first of `filters.block_lists` that lists it, when listed.
+  size_t list = 0;
+};
+
 struct ClientFacts {
   base::IpAddress address;
   uint16_t port = 0;
   TlsFacts tls;
+  ClientName name;
+  BlockListing listing;
 };
 
 // Who authenticated, as the auth service said.
@@ -37,6 +60,10 @@ struct Identity {
   std::vector<std::string> groups;
   bool may_submit = true;
   bool may_relay = true;
+  // The user's own addresses (`send_as`); lower-case domains. Without any, the login name is the only one.
+  std::vector<std::string> addresses;
+  // What the credential is bound to: addresses, or domains as `@example.com`. Empty: nothing.
+  std::vector<std::string> senders;
 };
 
 // A path as policy sees it. Views of the caller's.

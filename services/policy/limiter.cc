@@ -1,9 +1,12 @@
 #include "services/policy/limiter.h"
 
 #include <algorithm>
+#include <chrono>
 
 namespace gatepost::policy {
 namespace {
+
+constexpr base::Duration kMinute = std::chrono::minutes(1);
 
 std::array<uint8_t, 17> KeyOf(const base::IpAddress& source) {
   std::array<uint8_t, 17> key{};
@@ -39,6 +42,31 @@ void ConnectionLimiter::Leave(const base::IpAddress& source) {
   const auto it = sources_.find(KeyOf(source));
   if (it != sources_.end() && --it->second == 0) sources_.erase(it);
   --total_;
+}
+
+bool ConnectionLimiter::CountNew(const base::IpAddress& client, uint32_t per_minute, base::MonotonicTime now) {
+  if (per_minute == 0) return true;
+  const Key key = KeyOf(SourceOf(client));
+  absl::MutexLock lock(&mutex_);
+  if (!recent_.contains(key)) MakeRoom(now);
+  const auto it = recent_.try_emplace(key, Minute{now, 0}).first;
+  if (now - it->second.began >= kMinute) it->second = {now, 0};
+  if (it->second.connections >= per_minute) return false;
+  ++it->second.connections;
+  return true;
+}
+
+// A sweep costs what a minute's sources cost; it is due only when they are as many as are kept.
+void ConnectionLimiter::MakeRoom(base::MonotonicTime now) {
+  if (recent_.size() < kRecentSources) return;
+  absl::erase_if(recent_, [now](const auto& source) { return now - source.second.began >= kMinute; });
+  // So many within one minute: they start again, nothing grows.
+  if (recent_.size() >= kRecentSources) recent_.clear();
+}
+
+size_t ConnectionLimiter::recent_sources() const {
+  absl::MutexLock lock(&mutex_);
+  return recent_.size();
 }
 
 uint64_t ConnectionLimiter::connections() const {

@@ -1,5 +1,5 @@
-// How many connections a virtual server has now, in total and from each source (/32, /64), over all threads of an edge. Thread-safe.
-// Memory is bounded by the open connections: a source without one is forgotten.
+// How many connections a virtual server has now, in total and from each source (/32, /64), and how many are new within a minute, over
+// all threads of an edge. Thread-safe. Memory is bounded by the open connections, and by 100,000 sources of the last minute.
 #pragma once
 
 #include <absl/base/thread_annotations.h>
@@ -10,6 +10,7 @@
 #include <cstdint>
 #include <utility>
 
+#include "services/base/clock.h"
 #include "services/base/ip_address.h"
 
 namespace gatepost::policy {
@@ -49,16 +50,29 @@ class ConnectionLimiter {
   // An empty place when one of the limits (0: none) is reached. Limits are the caller's, as policy has them now.
   Place Enter(const base::IpAddress& client, uint32_t per_source, uint32_t total);
 
+  // One more new connection. False: the source has had `per_minute` (0: no limit) since the minute began that its first one opened.
+  bool CountNew(const base::IpAddress& client, uint32_t per_minute, base::MonotonicTime now);
+
   uint64_t connections() const;
+  static constexpr size_t kRecentSources = 100'000;
+  size_t recent_sources() const;
 
   // IPv4: the address; IPv6: its /64.
   static base::IpAddress SourceOf(const base::IpAddress& client);
 
  private:
+  using Key = std::array<uint8_t, 17>;
+  struct Minute {
+    base::MonotonicTime began;
+    uint32_t connections = 0;
+  };
+
   void Leave(const base::IpAddress& source);
+  void MakeRoom(base::MonotonicTime now) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
 
   mutable absl::Mutex mutex_;
-  absl::flat_hash_map<std::array<uint8_t, 17>, uint32_t> sources_ ABSL_GUARDED_BY(mutex_);
+  absl::flat_hash_map<Key, uint32_t> sources_ ABSL_GUARDED_BY(mutex_);
+  absl::flat_hash_map<Key, Minute> recent_ ABSL_GUARDED_BY(mutex_);
   uint64_t total_ ABSL_GUARDED_BY(mutex_) = 0;
 };
 

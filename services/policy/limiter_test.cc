@@ -86,5 +86,29 @@ TEST(LimiterTest, HoldsAcrossThreads) {
   EXPECT_FALSE(limiter.Enter(*base::IpAddress::Parse("192.0.2.1"), kLimit, 0));
 }
 
+// limits.md: new connections of a source within a minute.
+TEST(LimiterTest, NewConnectionsAreCountedByTheMinute) {
+  ConnectionLimiter limiter;
+  const base::IpAddress source = *base::IpAddress::Parse("192.0.2.1");
+  const base::MonotonicTime start{};
+  for (int i = 0; i < 3; ++i) EXPECT_TRUE(limiter.CountNew(source, 3, start + std::chrono::seconds(i)));
+  EXPECT_FALSE(limiter.CountNew(source, 3, start + std::chrono::milliseconds(59'999)));
+  EXPECT_TRUE(limiter.CountNew(*base::IpAddress::Parse("192.0.2.2"), 3, start));
+  EXPECT_TRUE(limiter.CountNew(source, 3, start + std::chrono::minutes(1)));
+  EXPECT_TRUE(limiter.CountNew(source, 0, start));
+}
+
+TEST(LimiterTest, SourcesOfTheLastMinuteAreBounded) {
+  ConnectionLimiter limiter;
+  const base::MonotonicTime start{};
+  for (uint32_t i = 0; i < 2 * ConnectionLimiter::kRecentSources; ++i) {
+    EXPECT_TRUE(limiter.CountNew(base::IpAddress::V4(i), 1, start));
+  }
+  EXPECT_LE(limiter.recent_sources(), ConnectionLimiter::kRecentSources);
+  // Those whose minute is over make room first.
+  EXPECT_TRUE(limiter.CountNew(base::IpAddress::V4(0xffffffff), 1, start + std::chrono::minutes(1)));
+  EXPECT_FALSE(limiter.CountNew(base::IpAddress::V4(0xffffffff), 1, start + std::chrono::minutes(1)));
+}
+
 }  // namespace
 }  // namespace gatepost::policy

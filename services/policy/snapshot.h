@@ -15,22 +15,29 @@
 
 namespace gatepost::policy {
 
+// A list of clients: what decides by address, and what by name. Entries keep the indexes that they have in the list.
+struct CompiledClientList {
+  explicit CompiledClientList(const std::vector<ClientEntry>& entries);
+  ClientSet addresses;
+  DomainSet domains;  // each with its subdomains
+};
+
 class CompiledVirtualServer {
  public:
   // INVALID_ARGUMENT, naming the field, for what cannot be served: no FQDN, a list or figure beyond its bounds.
   static absl::StatusOr<std::shared_ptr<const CompiledVirtualServer>> Compile(VirtualServer settings);
 
   const VirtualServer& settings() const { return settings_; }
-  const ClientSet& connection_entries() const { return connection_entries_; }
-  const ClientSet& relay_entries() const { return relay_entries_; }
+  const CompiledClientList& connection_list() const { return connection_list_; }
+  const CompiledClientList& relay_list() const { return relay_list_; }
   const DomainSet& local_domains() const { return local_domains_; }
 
  private:
   explicit CompiledVirtualServer(VirtualServer settings);
 
   VirtualServer settings_;
-  ClientSet connection_entries_;
-  ClientSet relay_entries_;
+  CompiledClientList connection_list_;
+  CompiledClientList relay_list_;
   DomainSet local_domains_;
 };
 

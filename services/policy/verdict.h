@@ -13,18 +13,30 @@ enum class Reason : uint8_t {
   // Admitted, accepted.
   kAllowed,
   // Connection.
-  kClientNotPermitted,  // connection control
+  kClientNotPermitted,   // connection control
+  kReverseLookupFailed,  // a domain entry needs it; come again (also at RCPT)
+  // Encryption, after the handshake.
+  kEncryptionTooWeak,
+  // AUTH.
+  kMechanismUnknown,  // unknown, off, or not servable
+  kMechanismNeedsTls,
   // MAIL.
   kSecureChannelRequired,
   kAuthenticationRequired,
   kMayNotSubmit,
+  kMayNotSendAs,
   // RCPT.
   kLocalDomain,       // accepted: ours
   kRelayAllowed,      // accepted: this client may relay
   kRelayDenied,
   kRoutedLocalPart,   // % ! @ in the local part of a local domain, from a client that may not relay
+  kBlockListed,
+  kBlockListsFailed,   // come again
+  kBlockListsDenied,   // they cannot be asked, and policy refuses then
+  // Anywhere: a figure of the virtual server is reached.
+  kLimitReached,
 };
-inline constexpr int kReasons = 9;
+inline constexpr int kReasons = 18;
 
 // "allowed", "client_not_permitted", ...: for metrics and logs.
 std::string_view ReasonName(Reason reason);

@@ -8,6 +8,7 @@
 #include "services/policy/evaluate.h"
 #include "services/smtp/limits.h"
 #include "services/smtp/replies.h"
+#include "services/smtp/verdict_reply.h"
 
 namespace gatepost::smtp {
 namespace {
@@ -24,20 +25,18 @@ std::optional<Action> AuthExchange::Begin(const AuthCommand& command) {
     client.Say(replies::BadSequence());
     return std::nullopt;
   }
-  const policy::CompiledVirtualServer& server = *options.virtual_server;
-  switch (policy::JudgeMechanism(server, options.client.tls, options.servable_mechanisms, command.mechanism)) {
-    case policy::MechanismStanding::kOffered:
-      break;
-    case policy::MechanismStanding::kNeedsTls:
-      client.Say(replies::MechanismNeedsTls());
-      return std::nullopt;
-    case policy::MechanismStanding::kUnknown: {
-      // Allowed, but the auth service cannot serve it now: a 504 would make the client give up.
-      bool allowed = policy::JudgeMechanism(server, options.client.tls, {command.mechanism}, command.mechanism) ==
-                     policy::MechanismStanding::kOffered;
-      client.Say(allowed ? replies::AuthUnavailable() : replies::UnknownMechanism(context_.settings.dialect));
-      return std::nullopt;
-    }
+  const policy::Verdict verdict =
+      policy::JudgeMechanism(*options.virtual_server, options.client.tls, command.mechanism);
+  if (!verdict.accepted) {
+    context_.Observe(verdict);
+    client.Say(ReplyTo(verdict, {context_.settings, options.client, nullptr, {}}));
+    return std::nullopt;
+  }
+  const std::vector<std::string>& servable = options.servable_mechanisms;
+  if (std::find(servable.begin(), servable.end(), command.mechanism) == servable.end()) {
+    // Allowed, but the auth service cannot serve it: while it serves nothing at all, a 504 would make the client give up.
+    client.Say(servable.empty() ? replies::AuthUnavailable() : replies::UnknownMechanism(context_.settings.dialect));
+    return std::nullopt;
   }
   mechanism_ = command.mechanism;
   started_ = false;
@@ -76,6 +75,7 @@ std::optional<Action> AuthExchange::Resume(const Event& event) {
     case State::kDelaying:
       client.Say(replies::AuthRejected(context_.settings.dialect));
       if (context_.auth_failures >= context_.settings.limits.auth_failures) {
+        context_.ObserveLimit("session_limits.max_auth_failures");
         client.SayLast(replies::TooManyAuthFailures(context_.settings.fqdn), SessionEnd::kLimit);
       }
       return std::nullopt;

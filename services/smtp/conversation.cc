@@ -18,6 +18,7 @@ bool IsProtocolError(int code) { return (code >= 500 && code <= 504) || code == 
 void Conversation::Say(const Reply& reply) {
   if (over_) return;
   if (IsProtocolError(reply.code) && ++protocol_errors_ > settings_.limits.protocol_errors) {
+    ObserveLimit("session_limits.max_protocol_errors");
     SayLast(replies::TooManyErrors(settings_.fqdn), SessionEnd::kLimit);
     return;
   }
@@ -50,24 +51,29 @@ void Conversation::Write(const Reply& reply) {
   }
 }
 
-bool Conversation::Charge(int* counter, int limit, const Reply& beyond) {
+void Conversation::ObserveLimit(std::string_view rule) {
+  if (observer_ != nullptr) observer_->OnVerdict({false, policy::Reason::kLimitReached, std::string(rule)});
+}
+
+bool Conversation::Charge(int* counter, int limit, const Reply& beyond, std::string_view rule) {
   if (++*counter <= limit) return true;
+  if (!rule.empty()) ObserveLimit(rule);
   SayLast(beyond, SessionEnd::kLimit);
   return false;
 }
 
 bool Conversation::ChargeIdleCommand() {
-  return Charge(&idle_commands_, limits::kIdleCommands, replies::TooManyIdleCommands(settings_.fqdn));
+  return Charge(&idle_commands_, limits::kIdleCommands, replies::TooManyIdleCommands(settings_.fqdn), "");
 }
 
 bool Conversation::ChargeRefusedRecipient() {
   return Charge(&refused_recipients_, settings_.limits.refused_recipients,
-                replies::TooManyRefusedRecipients(settings_.fqdn));
+                replies::TooManyRefusedRecipients(settings_.fqdn), "session_limits.max_refused_recipients");
 }
 
 bool Conversation::ChargeExcessRecipient() {
   return Charge(&excess_recipients_, settings_.limits.excess_recipients,
-                replies::TooManyRefusedRecipients(settings_.fqdn));
+                replies::TooManyRefusedRecipients(settings_.fqdn), "session_limits.max_excess_recipients");
 }
 
 std::optional<std::string_view> Conversation::NextLine(LineReader::Expect expect, std::optional<Reply>* too_long) {

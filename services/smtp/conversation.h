@@ -27,6 +27,9 @@ class Conversation {
   InputBuffer& input() { return input_; }
   std::string& output() { return output_; }
 
+  // A figure of the virtual server is reached; `rule`: its path in the API.
+  void ObserveLimit(std::string_view rule);
+
   // The command whose final reply is said next; for OnCommand.
   void BeginCommand(Verb verb) { verb_ = verb; }
 
@@ -68,7 +71,8 @@ class Conversation {
   bool in_line() const { return line_began_.has_value(); }
 
  private:
-  bool Charge(int* counter, int limit, const Reply& beyond);
+  // `rule`: the limit's path, empty for one that nobody sets.
+  bool Charge(int* counter, int limit, const Reply& beyond, std::string_view rule);
   void Write(const Reply& reply);
 
   const policy::VirtualServer& settings_;

@@ -4,6 +4,7 @@
 #include <utility>
 
 #include "services/base/check.h"
+#include "services/policy/evaluate.h"
 #include "services/smtp/replies.h"
 #include "services/smtp/verdict_reply.h"
 
@@ -17,6 +18,7 @@ std::optional<Action> Envelope::Mail(MailCommand command) {
     return std::nullopt;
   }
   if (figures.messages != 0 && context_.messages >= figures.messages) {
+    context_.ObserveLimit("message_limits.max_messages");
     client.SayLast(replies::TooManyMessages(context_.settings.fqdn), SessionEnd::kLimit);
     return std::nullopt;
   }
@@ -33,11 +35,13 @@ bool Envelope::TooBig(const MailCommand& command) {
   if (!command.size) return false;
   uint64_t limit = context_.MessageSizeLimit();
   if (limit != 0 && *command.size > limit) {
+    context_.ObserveLimit("message_limits.max_message_octets");
     client.Say(replies::MessageTooBig());
     return true;
   }
   if (figures.session_size != 0 &&
       *command.size > figures.session_size - std::min(figures.session_size, context_.session_octets)) {
+    context_.ObserveLimit("message_limits.max_session_octets");
     client.Say(replies::MessageTooBig());
     client.SayLast(replies::SessionTooBig(context_.settings.fqdn), SessionEnd::kLimit);
     return true;
@@ -53,6 +57,7 @@ std::optional<Action> Envelope::Rcpt(RcptCommand command) {
     return std::nullopt;
   }
   if (transaction.recipients >= context_.settings.limits.recipients) {
+    context_.ObserveLimit("message_limits.max_recipients");
     if (client.ChargeExcessRecipient()) client.Say(replies::TooManyRecipients());
     return std::nullopt;
   }
@@ -61,8 +66,26 @@ std::optional<Action> Envelope::Rcpt(RcptCommand command) {
     return std::nullopt;
   }
   rcpt_ = std::move(command);
+  return JudgeRcpt();
+}
+
+// Policy's verdict, once it is known what it needs.
+std::optional<Action> Envelope::JudgeRcpt() {
+  const policy::ClientFacts& client = context_.options.client;
+  const Mailbox& recipient = rcpt_.path.mailbox;
+  switch (policy::LookupForRecipient(*context_.options.virtual_server, client, context_.who(),
+                                     {recipient.local, recipient.domain})) {
+    case policy::Lookup::kClientName:
+      state_ = State::kLookingUpName;
+      return LookUpClientName{&client};
+    case policy::Lookup::kBlockLists:
+      state_ = State::kAskingBlockLists;
+      return LookUpBlockLists{&client};
+    case policy::Lookup::kNone:
+      break;
+  }
   state_ = State::kJudgingRecipient;
-  return JudgeRecipient{&context_.options.client, context_.who(), &transaction.mail.path, &rcpt_.path};
+  return JudgeRecipient{&client, context_.who(), &context_.transaction.mail.path, &rcpt_.path};
 }
 
 std::optional<Action> Envelope::Resume(const Event& event) {
@@ -75,10 +98,17 @@ std::optional<Action> Envelope::Resume(const Event& event) {
       if (verdict.accepted) {
         OpenTransactionHere();
       } else {
-        context_.conversation.Say(ReplyTo(verdict, {context_.settings, context_.options.client, context_.who(), {}}));
+        std::string sender = mail_.path.canonical();
+        context_.conversation.Say(ReplyTo(verdict, {context_.settings, context_.options.client, context_.who(), sender}));
       }
       return std::nullopt;
     }
+    case State::kLookingUpName:
+      context_.options.client.name = Only<ClientNameFound>(event).name;
+      return JudgeRcpt();
+    case State::kAskingBlockLists:
+      context_.options.client.listing = Only<BlockListsAsked>(event).listing;
+      return JudgeRcpt();
     case State::kJudgingRecipient: {
       const policy::Verdict& verdict = Only<Judged>(event).verdict;
       context_.Observe(verdict);

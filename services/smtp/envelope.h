@@ -21,9 +21,10 @@ class Envelope {
   std::optional<Action> Resume(const Event& event);
 
  private:
-  enum class State { kIdle, kJudgingMail, kJudgingRecipient, kAskingUpstream };
+  enum class State { kIdle, kJudgingMail, kLookingUpName, kAskingBlockLists, kJudgingRecipient, kAskingUpstream };
 
   bool TooBig(const MailCommand& command);
+  std::optional<Action> JudgeRcpt();
   void OpenTransactionHere();
   std::optional<Action> AskUpstream();
   void TakeOutcome(const UpstreamOutcome& outcome);

@@ -272,6 +272,7 @@ std::optional<Action> MessageBody::EndChunk() {
 std::optional<Action> MessageBody::Answer(const Reply& reply, bool in_doubt) {
   ForgetPending();
   const MessageIntake& intake = message_->intake;
+  if (!intake.limit().empty()) context_.ObserveLimit(intake.limit());
   bool session_full = intake.session_full();
   context_.session_octets += intake.octets();
   if (message_->wanted) {

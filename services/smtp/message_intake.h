@@ -9,6 +9,8 @@
 #include <optional>
 #include <utility>
 
+#include <string_view>
+
 #include "services/smtp/message_scanner.h"
 #include "services/smtp/replies.h"
 #include "services/smtp/reply.h"
@@ -54,6 +56,12 @@ class MessageIntake {
   bool session_full() const { return !refusal_ && too_big() && session_binds_; }
   // Reading and throwing away has gone on, or would go on, for too long: answer and close.
   bool beyond_bound() const { return announced_beyond_bound_ || octets_ > bound_; }
+  // The path of the figure that refuses the message; empty: none does.
+  std::string_view limit() const {
+    if (refusal_) return {};
+    if (too_big()) return session_binds_ ? "message_limits.max_session_octets" : "message_limits.max_message_octets";
+    return defect_ == BodyDefect::kNone && too_many_hops() ? "message_limits.max_hops" : "";
+  }
   bool too_many_hops() const { return hops_ > hop_limit_; }
 
   // Nothing of it may go on to the next hop.

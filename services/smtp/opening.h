@@ -1,4 +1,5 @@
-// The start of a session: implicit TLS, who may connect, the greeting or what is said instead of it.
+// The start of a session: implicit TLS, who may connect, the silence that may be asked for, the greeting or what is said
+// instead of it.
 #pragma once
 
 #include <optional>
@@ -21,10 +22,13 @@ class Opening {
   bool refused() const { return refused_; }
 
  private:
-  enum class State { kStart, kHandshake, kJudging, kDone };
+  enum class State { kStart, kHandshake, kLookingUp, kJudging, kAwaitingSilence, kDone };
 
   std::optional<Action> TakeStart(const Start& start);
   std::optional<Action> Judge();
+  std::optional<Action> TakeVerdict(const policy::Verdict& verdict);
+  std::optional<Action> TakeSilence(const Event& event);
+  void Greet();
 
   SessionContext& context_;
   State state_ = State::kStart;

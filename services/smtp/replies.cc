@@ -106,6 +106,9 @@ Reply MayNotSendAs(std::string_view login, std::string_view address) {
 Reply ListedBy(std::string_view ip, std::string_view zone) {
   return {550, "5.7.1", StrCat(ip, " is listed by ", zone)};
 }
+Reply ClientNameUnknown() { return {451, "4.4.3", "Reverse lookup failed, try again later"}; }
+Reply BlockListsFailed() { return {451, "4.4.3", "Block list lookup failed, try again later"}; }
+Reply BlockListsDenied() { return {550, "5.7.1", "Block list lookup failed"}; }
 Reply NullSenderOneRecipient() { return {550, "5.5.3", "Only one recipient for the null sender"}; }
 Reply TooManyRecipients() { return {452, "4.5.3", "Too many recipients"}; }
 Reply OtherNextHop() { return {452, "4.5.3", "Recipient needs a transaction of its own"}; }

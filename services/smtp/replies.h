@@ -70,6 +70,10 @@ Reply AuthenticationRequired(Dialect dialect);
 Reply MayNotSubmit(std::string_view login);
 Reply MayNotSendAs(std::string_view login, std::string_view address);
 Reply ListedBy(std::string_view ip, std::string_view zone);
+// The lookup that a decision at RCPT needs has failed.
+Reply ClientNameUnknown();
+Reply BlockListsFailed();
+Reply BlockListsDenied();
 Reply NullSenderOneRecipient();
 Reply TooManyRecipients();
 // A recipient of another next hop.

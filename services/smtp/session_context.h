@@ -41,6 +41,9 @@ struct SessionContext {
     if (options.observer != nullptr) options.observer->OnVerdict(verdict);
   }
 
+  // A figure of the virtual server refuses; `rule`: its path.
+  void ObserveLimit(std::string_view rule) { conversation.ObserveLimit(rule); }
+
   SessionOptions options;
   const policy::VirtualServer& settings;
   Conversation conversation;

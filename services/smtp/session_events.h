@@ -45,6 +45,16 @@ struct Delay {
   base::Duration duration;
 };
 
+// What is the client's address called? Policy needs it, or the header that we add. -> ClientNameFound.
+struct LookUpClientName {
+  const policy::ClientFacts* client;
+};
+
+// Do block lists have the client's address? -> BlockListsAsked.
+struct LookUpBlockLists {
+  const policy::ClientFacts* client;
+};
+
 // May the client connect? -> Judged.
 struct JudgeConnection {
   const policy::ClientFacts* client;
@@ -120,7 +130,7 @@ struct Close {
   bool linger = true;
 };
 
-using Action = std::variant<ReadClient, WriteClient, StartTls, Delay, JudgeConnection, JudgeMail, JudgeRecipient,
+using Action = std::variant<ReadClient, WriteClient, StartTls, Delay, LookUpClientName, LookUpBlockLists, JudgeConnection, JudgeMail, JudgeRecipient,
                             AuthStart, AuthRespond, AuthCancel, OpenTransaction, AddRecipient, BeginData, SendBody,
                             FinishData, ResetUpstream, DropUpstream, Close>;
 
@@ -147,6 +157,14 @@ struct TlsEstablished {
   policy::TlsFacts tls;
 };
 struct TlsFailed {};
+
+// Not kUnasked.
+struct ClientNameFound {
+  policy::ClientName name;
+};
+struct BlockListsAsked {
+  policy::BlockListing listing;
+};
 
 struct Judged {
   policy::Verdict verdict;
@@ -179,8 +197,8 @@ struct Interrupt {
   Reason reason = Reason::kClosing;
 };
 
-using Event = std::variant<Start, BytesRead, PeerClosed, TimedOut, TlsEstablished, TlsFailed, Judged, AuthAnswer,
-                           UpstreamDone, Done, Interrupt>;
+using Event = std::variant<Start, BytesRead, PeerClosed, TimedOut, TlsEstablished, TlsFailed, ClientNameFound,
+                           BlockListsAsked, Judged, AuthAnswer, UpstreamDone, Done, Interrupt>;
 
 // The answer to an action that has but one.
 template <typename T>

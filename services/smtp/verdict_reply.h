@@ -14,7 +14,7 @@ struct VerdictSubject {
   const policy::VirtualServer& settings;
   const policy::ClientFacts& client;
   const policy::Identity* identity = nullptr;
-  std::string_view recipient;  // canonical; of a recipient's verdict
+  std::string_view address;  // canonical: the reverse-path of MAIL, the recipient of RCPT; empty: neither
 };
 
 // `verdict` is not an acceptance.

@@ -121,10 +121,17 @@ void SessionHarness::Run(Event event) {
             delays_.push_back(asked.duration);
             clock_.Advance(asked.duration);
             return Done{};
+          } else if constexpr (std::is_same_v<Asked, LookUpClientName>) {
+            ++name_lookups_;
+            return ClientNameFound{setup_.name};
+          } else if constexpr (std::is_same_v<Asked, LookUpBlockLists>) {
+            ++block_list_lookups_;
+            return BlockListsAsked{setup_.listing};
           } else if constexpr (std::is_same_v<Asked, JudgeConnection>) {
             return Judged{policy::JudgeConnection(*server_, *asked.client)};
           } else if constexpr (std::is_same_v<Asked, JudgeMail>) {
-            return Judged{policy::JudgeMail(*server_, *asked.client, asked.identity)};
+            return Judged{policy::JudgeMail(*server_, *asked.client, asked.identity,
+                                            {asked.sender->mailbox.local, asked.sender->mailbox.domain})};
           } else if constexpr (std::is_same_v<Asked, JudgeRecipient>) {
             policy::Mailbox recipient{asked.recipient->mailbox.local, asked.recipient->mailbox.domain};
             return Judged{policy::JudgeRecipient(*server_, *asked.client, asked.identity, recipient)};

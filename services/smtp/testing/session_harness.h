@@ -33,6 +33,9 @@ struct SessionSetup {
   std::vector<std::string> mechanisms = {"PLAIN", "LOGIN"};
   bool starttls_available = true;
   std::string address = "192.0.2.7";
+  // What lookups find.
+  policy::ClientName name{policy::ClientName::State::kUnknown, {}};
+  policy::BlockListing listing{policy::BlockListing::State::kNotListed, 0};
   Start start;
   // Octets per read, 0: all there are.
   size_t segment = 0;
@@ -80,6 +83,8 @@ class SessionHarness {
   // "START PLAIN", "RESPOND", "CANCEL": what the auth service was asked.
   const std::vector<std::string>& auth_log() const { return auth_log_; }
   int handshakes() const { return handshakes_; }
+  int name_lookups() const { return name_lookups_; }
+  int block_list_lookups() const { return block_list_lookups_; }
   // The most octets that waited for the client at once.
   size_t most_output() const { return most_output_; }
   size_t most_input() const { return most_input_; }
@@ -120,6 +125,8 @@ class SessionHarness {
   std::vector<base::Duration> delays_;
   std::vector<std::string> auth_log_;
   int handshakes_ = 0;
+  int name_lookups_ = 0;
+  int block_list_lookups_ = 0;
   size_t most_output_ = 0;
   size_t most_input_ = 0;
 };
