@@ -6,43 +6,23 @@
 #include <vector>
 
 #include "services/base/strings.h"
+#include "services/net/dns_test_message.h"
 
 namespace gatepost::net {
 namespace {
 
 using std::chrono::seconds;
 
-constexpr uint16_t kA = 1, kCname = 5, kPtr = 12, kTxt = 16, kAaaa = 28;
-
-std::string Number16(size_t value) { return {static_cast<char>(value >> 8), static_cast<char>(value)}; }
-
-// Uncompressed, with the root.
-std::string Name(std::string_view text) {
-  std::string wire;
-  for (const std::string_view label : base::Split(text, '.')) {
-    wire.push_back(static_cast<char>(label.size()));
-    wire += label;
-  }
-  wire.push_back('\0');
-  return wire;
-}
-
-std::string Record(std::string_view owner, uint16_t type, uint32_t ttl, std::string_view data,
-                   uint16_t record_class = 1) {
-  return base::StrCat(owner, Number16(type), Number16(record_class), Number16(ttl >> 16), Number16(ttl & 0xffff),
-                      Number16(data.size()), data);
-}
-
-std::string Answer(std::string_view name, uint16_t type, const std::vector<std::string>& records) {
-  std::string message = base::StrCat(Number16(1), Number16(0x8180), Number16(1), Number16(records.size()), Number16(0),
-                                     Number16(0), Name(name), Number16(type), Number16(1));
-  for (const std::string& record : records) message += record;
-  return message;
-}
-
-// The question's name, where Answer() puts it.
-std::string Question() { return "\xc0\x0c"; }
-std::string V4(int last) { return {'\xc0', 0, 2, static_cast<char>(last)}; }
+using testing_dns::Answer;
+using testing_dns::kA;
+using testing_dns::kAaaa;
+using testing_dns::kCname;
+using testing_dns::kPtr;
+using testing_dns::kTxt;
+using testing_dns::Name;
+using testing_dns::Question;
+using testing_dns::Record;
+using testing_dns::V4;
 
 DnsRecords Parse(std::string_view message, std::string_view name, DnsType type) {
   const std::optional<DnsRecords> records = ParseDnsAnswer(message, name, type);

@@ -4,7 +4,6 @@
 #include <netdb.h>
 #include <netinet/in.h>
 
-#include <asio/posix/stream_descriptor.hpp>
 #include <asio/redirect_error.hpp>
 #include <asio/steady_timer.hpp>
 #include <asio/use_awaitable.hpp>
@@ -13,10 +12,11 @@
 #include <array>
 #include <chrono>
 #include <cstring>
-#include <map>
 #include <utility>
 
 #include "services/base/strings.h"
+#include "services/net/ares_channel.h"
+#include "services/net/dns_cache.h"
 
 namespace gatepost::net {
 namespace {
@@ -25,6 +25,7 @@ using Addresses = std::vector<base::IpAddress>;
 
 constexpr size_t kMostAddresses = 32;
 constexpr size_t kMostNames = 1'000;
+constexpr size_t kMostOctets = 1 << 20;
 constexpr std::chrono::seconds kShortestTtl{5};
 constexpr std::chrono::seconds kLongestTtl{3600};
 constexpr std::chrono::seconds kNegativeTtl{5};
@@ -41,36 +42,22 @@ struct Question {
 
 class AresResolver final : public Resolver {
  public:
-  AresResolver(asio::any_io_executor executor, const base::Clock& clock) : executor_(std::move(executor)), clock_(clock), tick_(executor_) {}
+  AresResolver(asio::any_io_executor executor, const base::Clock& clock) : executor_(std::move(executor)), clock_(clock) {}
+  ~AresResolver() override { *alive_ = false; }
 
-  ~AresResolver() override {
-    *alive_ = false;
-    if (channel_ != nullptr) ares_destroy(channel_);
-    for (auto& [fd, socket] : sockets_) socket->descriptor.release();
-  }
-
-  absl::Status Open() {
-    static const int library = ares_library_init(ARES_LIB_INIT_ALL);
-    if (library != ARES_SUCCESS) return absl::InternalError("c-ares cannot be initialised");
-    ares_options options{};
-    options.timeout = 1000;
-    options.tries = 2;
-    options.sock_state_cb = [](void* self, ares_socket_t fd, int readable, int writable) {
-      static_cast<AresResolver*>(self)->SocketState(fd, readable != 0, writable != 0);
-    };
-    options.sock_state_cb_data = this;
-    const int status = ares_init_options(&channel_, &options, ARES_OPT_TIMEOUTMS | ARES_OPT_TRIES | ARES_OPT_SOCK_STATE_CB);
-    if (status != ARES_SUCCESS) return absl::InternalError(ares_strerror(status));
+  absl::Status Open(const std::vector<base::Endpoint>& servers) {
+    absl::StatusOr<std::unique_ptr<AresChannel>> channel = AresChannel::Open(executor_, servers);
+    if (!channel.ok()) return channel.status();
+    channel_ = *std::move(channel);
     return absl::OkStatus();
   }
 
   asio::awaitable<absl::StatusOr<Addresses>> Resolve(std::string host, base::MonotonicTime deadline) override {
     if (absl::StatusOr<base::IpAddress> literal = base::IpAddress::Parse(host); literal.ok()) co_return Addresses{*literal};
     host = base::AsciiLower(host);
-    const auto known = cache_.find(host);
-    if (known != cache_.end() && clock_.Now() < known->second.fresh_until) {
-      if (known->second.addresses.empty()) co_return absl::NotFoundError(base::ToAbsl(base::StrCat("no address for ", host)));
-      co_return known->second.addresses;
+    if (const Addresses* known = cache_.FindFresh(host, clock_.Now()); known != nullptr) {
+      if (known->empty()) co_return absl::NotFoundError(base::ToAbsl(base::StrCat("no address for ", host)));
+      co_return *known;
     }
     auto question = std::make_shared<Question>(executor_);
     const std::shared_ptr<const bool> alive = alive_;
@@ -87,26 +74,13 @@ class AresResolver final : public Resolver {
   }
 
  private:
-  struct Known {
-    Addresses addresses;  // empty: there are none
-    base::MonotonicTime fresh_until;
-  };
-  struct Socket {
-    Socket(const asio::any_io_executor& executor, int fd) : descriptor(executor, fd) {}
-    asio::posix::stream_descriptor descriptor;
-    bool want_read = false;
-    bool want_write = false;
-    bool reading = false;
-    bool writing = false;
-  };
-
   void Ask(const std::string& host, const std::shared_ptr<Question>& question) {
     ares_addrinfo_hints hints{};
     hints.ai_family = AF_UNSPEC;
     hints.ai_socktype = SOCK_STREAM;
     auto* argument = new std::shared_ptr<Question>(question);
-    ares_getaddrinfo(channel_, host.c_str(), nullptr, &hints, &AresResolver::Answered, argument);
-    ScheduleTick();
+    ares_getaddrinfo(channel_->raw(), host.c_str(), nullptr, &hints, &AresResolver::Answered, argument);
+    channel_->Asked();
   }
 
   static void Answered(void* argument, int status, int /*timeouts*/, ares_addrinfo* result) {
@@ -139,94 +113,36 @@ class AresResolver final : public Resolver {
     if (question.status.ok()) {
       // IPv4 first, each in the order of the answer: it is what a next hop most surely has.
       std::stable_partition(question.addresses.begin(), question.addresses.end(), [](const base::IpAddress& a) { return a.is_v4(); });
-      Keep(host, Known{question.addresses, now + std::clamp(question.ttl, kShortestTtl, kLongestTtl)});
+      Keep(host, question.addresses, now + std::clamp(question.ttl, kShortestTtl, kLongestTtl));
       return question.addresses;
     }
     if (absl::IsNotFound(question.status)) {
-      Keep(host, Known{{}, now + kNegativeTtl});
+      Keep(host, {}, now + kNegativeTtl);
       return question.status;
     }
     // DNS cannot say: what was true before is the better answer.
-    const auto stale = cache_.find(host);
-    if (stale != cache_.end() && !stale->second.addresses.empty()) return stale->second.addresses;
+    if (const Addresses* stale = cache_.FindAny(host); stale != nullptr && !stale->empty()) return *stale;
     return question.status;
   }
 
-  void Keep(const std::string& host, Known known) {
-    if (cache_.size() >= kMostNames && !cache_.contains(host)) cache_.erase(cache_.begin());
-    cache_[host] = std::move(known);
+  void Keep(const std::string& host, Addresses addresses, base::MonotonicTime fresh_until) {
+    const size_t octets = addresses.size() * sizeof(base::IpAddress);
+    cache_.Keep(host, std::move(addresses), octets, fresh_until);
   }
 
-  void SocketState(int fd, bool readable, bool writable) {
-    auto it = sockets_.find(fd);
-    if (!readable && !writable) {
-      if (it == sockets_.end()) return;
-      it->second->descriptor.release();  // c-ares closes it; what waits ends aborted
-      sockets_.erase(it);
-      return;
-    }
-    if (it == sockets_.end()) it = sockets_.emplace(fd, std::make_shared<Socket>(executor_, fd)).first;
-    it->second->want_read = readable;
-    it->second->want_write = writable;
-    Watch(fd, it->second);
-  }
-
-  void Watch(int fd, const std::shared_ptr<Socket>& socket) {
-    using Descriptor = asio::posix::stream_descriptor;
-    if (socket->want_read && !std::exchange(socket->reading, true)) {
-      socket->descriptor.async_wait(Descriptor::wait_read, [this, alive = alive_, fd, socket](const std::error_code& error) {
-        socket->reading = false;
-        if (!*alive || error) return;
-        ares_process_fd(channel_, fd, ARES_SOCKET_BAD);
-        Again(fd, socket);
-      });
-    }
-    if (socket->want_write && !std::exchange(socket->writing, true)) {
-      socket->descriptor.async_wait(Descriptor::wait_write, [this, alive = alive_, fd, socket](const std::error_code& error) {
-        socket->writing = false;
-        if (!*alive || error) return;
-        ares_process_fd(channel_, ARES_SOCKET_BAD, fd);
-        Again(fd, socket);
-      });
-    }
-  }
-
-  void Again(int fd, const std::shared_ptr<Socket>& socket) {
-    const auto it = sockets_.find(fd);
-    if (it != sockets_.end() && it->second == socket) Watch(fd, socket);
-  }
-
-  // c-ares resends and gives up by time: it is called while any question is on its way.
-  void ScheduleTick() {
-    timeval longest{1, 0};
-    timeval next{};
-    const timeval* wait = ares_timeout(channel_, &longest, &next);
-    if (sockets_.empty() || std::exchange(ticking_, true)) return;
-    tick_.expires_after(std::chrono::seconds(wait->tv_sec) + std::chrono::microseconds(wait->tv_usec) + std::chrono::milliseconds(1));
-    tick_.async_wait([this, alive = alive_](const std::error_code& error) {
-      if (!*alive) return;
-      ticking_ = false;
-      if (error) return;
-      ares_process_fd(channel_, ARES_SOCKET_BAD, ARES_SOCKET_BAD);
-      ScheduleTick();
-    });
-  }
-
-  asio::any_io_executor executor_;
+  const asio::any_io_executor executor_;
   const base::Clock& clock_;
-  ares_channel channel_ = nullptr;
-  asio::steady_timer tick_;
-  bool ticking_ = false;
-  std::map<int, std::shared_ptr<Socket>> sockets_;
-  std::map<std::string, Known> cache_;
-  std::shared_ptr<bool> alive_ = std::make_shared<bool>(true);
+  DnsCache<Addresses> cache_{{kMostNames, kMostOctets}};  // empty: there are none
+  const std::shared_ptr<bool> alive_ = std::make_shared<bool>(true);
+  std::unique_ptr<AresChannel> channel_;  // the last: it calls back while it goes
 };
 
 }  // namespace
 
-absl::StatusOr<std::unique_ptr<Resolver>> MakeResolver(const asio::any_io_executor& executor, const base::Clock& clock) {
+absl::StatusOr<std::unique_ptr<Resolver>> MakeResolver(const asio::any_io_executor& executor, const base::Clock& clock,
+                                                        const std::vector<base::Endpoint>& servers) {
   auto resolver = std::make_unique<AresResolver>(executor, clock);
-  if (absl::Status status = resolver->Open(); !status.ok()) return status;
+  if (absl::Status status = resolver->Open(servers); !status.ok()) return status;
   return resolver;
 }
 

@@ -25,7 +25,9 @@ class Resolver {
   virtual asio::awaitable<absl::StatusOr<std::vector<base::IpAddress>>> Resolve(std::string host, base::MonotonicTime deadline) = 0;
 };
 
-// The system's servers and hosts file. INTERNAL: c-ares cannot be set up.
-absl::StatusOr<std::unique_ptr<Resolver>> MakeResolver(const asio::any_io_executor& executor, const base::Clock& clock);
+// The hosts file, then DNS: `servers`, or where there are none the system's, with its search list. INTERNAL: c-ares cannot be set
+// up. The clock outlives it.
+absl::StatusOr<std::unique_ptr<Resolver>> MakeResolver(const asio::any_io_executor& executor, const base::Clock& clock,
+                                                       const std::vector<base::Endpoint>& servers = {});
 
 }  // namespace gatepost::net
