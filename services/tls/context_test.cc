@@ -1,10 +1,12 @@
 // What a server is like towards clients with their own idea of versions, suites, names, sessions and certificates.
 #include <gtest/gtest.h>
 
+#include <fstream>
 #include <functional>
 #include <string>
 #include <vector>
 
+#include "services/base/fake_clock.h"
 #include "services/tls/certificate.h"
 #include "services/tls/context.h"
 #include "services/tls/test_handshakes.h"
@@ -215,6 +217,110 @@ TEST_F(SessionTest, NoSessionOutlivesAChangeOfTheTlsPolicy) {
   Begin(tls12_too);
   options_.tls13_only = true;
   EXPECT_FALSE(Resume(tls12_too).facts.resumed);
+}
+
+class ClientCertificateTest : public SessionTest {
+ protected:
+  ClientCertificateTest() {
+    options_.client_certificates = ClientCertificateMode::kMandatory;
+    options_.client_ca_bundle_pem = ca_;
+    options_.clock = &clock_;
+    Write("client.pem", certificate_);
+    Write("client.key", key_);
+  }
+  static std::string Path(const std::string& name) { return testing::TempDir() + "/" + std::to_string(getpid()) + name; }
+  static void Write(const std::string& name, const std::string& text) { std::ofstream(Path(name)) << text; }
+
+  base::FakeClock clock_{std::chrono::system_clock::now()};
+  const std::string ca_key_ = *GenerateKey(KeyType::kEcdsaP256);
+  const std::string ca_ = *MakeCa(ca_key_, {.common_name = "Client CA"});
+  const std::string key_ = *GenerateKey(KeyType::kEcdsaP256);
+  const std::string certificate_ =
+      *IssueLeaf(ca_, ca_key_, key_, {.common_name = "alice", .dns_names = {"alice.example"}, .days = 1});
+  const std::string shown_ = " -cert " + Path("client.pem") + " -key " + Path("client.key");
+};
+
+TEST_F(ClientCertificateTest, AMandatoryOneIsVerifiedAndKnown) {
+  for (const std::string version : {"-tls1_2", "-tls1_3"}) {
+    const Outcome outcome = Connect(version + shown_);
+    ASSERT_TRUE(outcome.connected) << outcome.detail;
+    ASSERT_NE(outcome.facts.client_certificate, nullptr);
+    EXPECT_EQ(outcome.facts.client_certificate->subject, "CN=alice");
+    EXPECT_EQ(outcome.facts.client_certificate->dns_names, std::vector<std::string>{"alice.example"});
+    EXPECT_EQ(outcome.facts.client_certificate->sha256_hex, ParseChain(certificate_)->front().sha256_hex);
+    EXPECT_NE(outcome.output.find("CN = Client CA"), std::string::npos) << "the CA's name is sent";
+    const Outcome without = Connect(version);
+    EXPECT_FALSE(without.connected);
+    EXPECT_EQ(without.detail, "PEER_DID_NOT_RETURN_A_CERTIFICATE");
+  }
+}
+
+TEST_F(ClientCertificateTest, ARequestedOneMayBeAbsentButNotBad) {
+  options_.client_certificates = ClientCertificateMode::kRequested;
+  for (const std::string version : {"-tls1_2", "-tls1_3"}) {
+    const Outcome without = Connect(version);
+    EXPECT_TRUE(without.connected) << without.detail;
+    EXPECT_EQ(without.facts.client_certificate, nullptr);
+    EXPECT_NE(Connect(version + shown_).facts.client_certificate, nullptr);
+    options_.client_ca_bundle_pem = Ecdsa().certificate;
+    const Outcome unknown = Connect(version + shown_);
+    EXPECT_FALSE(unknown.connected);
+    EXPECT_NE(unknown.detail.find("issuer certificate"), std::string::npos) << unknown.detail;
+    options_.client_ca_bundle_pem = ca_;
+  }
+}
+
+TEST_F(ClientCertificateTest, WithoutARequestNoneIsSeen) {
+  options_.client_certificates = ClientCertificateMode::kNotRequested;
+  const Outcome outcome = Connect(shown_);
+  EXPECT_TRUE(outcome.connected);
+  EXPECT_EQ(outcome.facts.client_certificate, nullptr);
+  EXPECT_EQ(outcome.output.find("CN = Client CA"), std::string::npos);
+}
+
+// limits.md: 64 KiB of certificates, before any is parsed.
+TEST_F(ClientCertificateTest, LongChainsAreBoundedByOctetsAndByNumber) {
+  std::string chain;
+  for (int i = 0; i < 100; ++i) chain += certificate_;
+  Write("chain.pem", chain);
+  const std::string arguments = shown_ + " -cert_chain " + Path("chain.pem");
+  for (const std::string version : {"-tls1_2", "-tls1_3"}) EXPECT_EQ(Connect(version + arguments).detail, "more than 5 client certificates");
+  while (chain.size() < (100 << 10)) chain += certificate_;
+  Write("chain.pem", chain);
+  for (const std::string version : {"-tls1_2", "-tls1_3"}) EXPECT_EQ(Connect(version + arguments).detail, "EXCESSIVE_MESSAGE_SIZE");
+}
+
+TEST_F(ClientCertificateTest, AResumedSessionsCertificateIsJudgedAgain) {
+  for (const std::string version : {"-tls1_2", "-tls1_3"}) {
+    Begin(version + shown_);
+    const Outcome resumed = Resume(version);
+    ASSERT_TRUE(resumed.facts.resumed) << resumed.detail;
+    ASSERT_NE(resumed.facts.client_certificate, nullptr);
+    EXPECT_EQ(resumed.facts.client_certificate->subject, "CN=alice");
+    clock_.Advance(std::chrono::hours(25));
+    const Outcome expired = Resume(version);
+    EXPECT_FALSE(expired.connected);
+    EXPECT_EQ(expired.detail, "certificate has expired");
+    clock_.SetWall(std::chrono::system_clock::now());
+    // A fingerprint that is refused from now on: no session is resumed, and the full handshake fails.
+    options_.refused_fingerprints = {ParseChain(certificate_)->front().sha256_hex};
+    EXPECT_EQ(Resume(version + shown_).detail, "a client certificate whose fingerprint is refused");
+    options_.refused_fingerprints.clear();
+  }
+}
+
+// threats.md L1: what A gave to anybody is worth nothing on B, which wants a certificate.
+TEST_F(ClientCertificateTest, ASessionMadeWithoutOneDoesNotReplaceIt) {
+  for (const std::string version : {"-tls1_2", "-tls1_3"}) {
+    options_.client_certificates = ClientCertificateMode::kNotRequested;
+    Begin(version);
+    options_.client_certificates = ClientCertificateMode::kMandatory;
+    EXPECT_FALSE(Resume(version).connected);
+    const Outcome outcome = Resume(version + shown_);
+    EXPECT_TRUE(outcome.connected);
+    EXPECT_FALSE(outcome.facts.resumed);
+    EXPECT_NE(outcome.facts.client_certificate, nullptr);
+  }
 }
 
 TEST(ContextTest, RefusesAnIdentityThatDoesNotFit) {
