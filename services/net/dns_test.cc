@@ -43,16 +43,23 @@ constexpr int kServfail = 2, kNxdomain = 3;
 // A server on loopback, by UDP and TCP, that answers by script and on the test's own loop.
 class ScriptedServer {
  public:
-  // To a name as asked: the answer without its id, or nothing at all.
-  using Script = std::function<std::optional<std::string>(const std::string& name, bool tcp)>;
+  struct Query {
+    std::string name;
+    uint16_t type;
+    bool tcp;
+  };
+  // The answer, without the id of the query, or nothing at all.
+  using Script = std::function<std::optional<std::string>(const Query& query)>;
 
-  explicit ScriptedServer(asio::io_context& context)
-      : udp_(context, {asio::ip::address_v4::loopback(), 0}), acceptor_(context) {
-    // The same port by TCP; a test that finds it taken says so.
-    const asio::ip::tcp::endpoint endpoint(asio::ip::address_v4::loopback(), udp_.local_endpoint().port());
-    acceptor_.open(endpoint.protocol());
-    acceptor_.set_option(asio::ip::tcp::acceptor::reuse_address(true));
-    acceptor_.bind(endpoint);
+  explicit ScriptedServer(asio::io_context& context) : udp_(context), acceptor_(context) {
+    // One port for both; another program may have the one that we were given, so it is tried again.
+    std::error_code error;
+    do {
+      udp_ = asio::ip::udp::socket(context, {asio::ip::address_v4::loopback(), 0});
+      acceptor_ = asio::ip::tcp::acceptor(context, asio::ip::tcp::v4());
+      acceptor_.set_option(asio::ip::tcp::acceptor::reuse_address(true));
+      acceptor_.bind({asio::ip::address_v4::loopback(), udp_.local_endpoint().port()}, error);
+    } while (error);
     acceptor_.listen();
     asio::co_spawn(context, ServeUdp(), asio::detached);
     asio::co_spawn(context, ServeTcp(), asio::detached);
@@ -63,17 +70,18 @@ class ScriptedServer {
   int questions() const { return questions_; }
 
  private:
-  static std::string NameOf(std::string_view query) {
+  static Query Parse(std::string_view octets, bool tcp) {
     std::string name;
-    for (size_t at = 12; query[at] != 0; at += 1 + static_cast<size_t>(query[at])) {
+    size_t at = 12;
+    for (; octets[at] != 0; at += 1 + static_cast<size_t>(octets[at])) {
       if (!name.empty()) name.push_back('.');
-      name += query.substr(at + 1, static_cast<size_t>(query[at]));
+      name += octets.substr(at + 1, static_cast<size_t>(octets[at]));
     }
-    return name;
+    return {std::move(name), static_cast<uint16_t>(octets[at + 2]), tcp};
   }
   std::optional<std::string> Respond(std::string_view query, bool tcp) {
     ++questions_;
-    std::optional<std::string> answer = script_(NameOf(query), tcp);
+    std::optional<std::string> answer = script_(Parse(query, tcp));
     if (answer) answer->replace(0, 2, query.substr(0, 2));
     return answer;
   }
@@ -108,7 +116,7 @@ class ScriptedServer {
 
   asio::ip::udp::socket udp_;
   asio::ip::tcp::acceptor acceptor_;
-  Script script_ = [](const std::string&, bool) { return std::nullopt; };
+  Script script_ = [](const Query&) { return std::nullopt; };
   int questions_ = 0;
 };
 
@@ -120,6 +128,8 @@ std::string WithCode(std::string answer, int code) {
 std::string OneAddress(const std::string& name, uint32_t ttl, int last = 1) {
   return Answer(name, kA, {Record(Question(), kA, ttl, V4(last))});
 }
+
+using Query = ScriptedServer::Query;
 
 class DnsTest : public testing::Test {
  protected:
@@ -158,12 +168,12 @@ class DnsTest : public testing::Test {
 };
 
 TEST_F(DnsTest, RepliesComeInTheOrderOfTheQuestions) {
-  server_.SetScript([](const std::string& name, bool) -> std::optional<std::string> {
-    if (name == "one.example") return OneAddress(name, 60, 1);
-    if (name == "two.example") return OneAddress(name, 60, 2);
-    if (name == "none.example") return WithCode(Answer(name, kA, {}), kNxdomain);
-    if (name == "empty.example") return Answer(name, kA, {});
-    return WithCode(Answer(name, kA, {}), kServfail);
+  server_.SetScript([](const Query& query) -> std::optional<std::string> {
+    if (query.name == "one.example") return OneAddress(query.name, 60, 1);
+    if (query.name == "two.example") return OneAddress(query.name, 60, 2);
+    if (query.name == "none.example") return WithCode(Answer(query.name, kA, {}), kNxdomain);
+    if (query.name == "empty.example") return Answer(query.name, kA, {});
+    return WithCode(Answer(query.name, kA, {}), kServfail);
   });
   const std::vector<DnsReply> replies =
       Ask({{"two.example"}, {"fail.example"}, {"one.example"}, {"none.example"}, {"empty.example"}, {"One.Example"}});
@@ -179,7 +189,7 @@ TEST_F(DnsTest, RepliesComeInTheOrderOfTheQuestions) {
 TEST_F(DnsTest, NoQuestionsNoWaiting) { EXPECT_TRUE(Ask({}).empty()); }
 
 TEST_F(DnsTest, AnAnswerIsKeptForItsTtl) {
-  server_.SetScript([](const std::string& name, bool) { return OneAddress(name, 60); });
+  server_.SetScript([](const Query& query) { return OneAddress(query.name, 60); });
   EXPECT_FALSE(Ask({{"a.example"}})[0].cached);
   clock_.Advance(seconds(60) - milliseconds(1));
   const DnsReply kept = Ask({{"A.example"}})[0];
@@ -193,7 +203,7 @@ TEST_F(DnsTest, AnAnswerIsKeptForItsTtl) {
 
 TEST_F(DnsTest, ATtlIsNeitherTooShortNorTooLong) {
   server_.SetScript(
-      [](const std::string& name, bool) { return OneAddress(name, name == "short.example" ? 0 : 1'000'000); });
+      [](const Query& query) { return OneAddress(query.name, query.name == "short.example" ? 0 : 1'000'000); });
   Ask({{"short.example"}, {"long.example"}});
   clock_.Advance(seconds(5) - milliseconds(1));
   EXPECT_TRUE(Ask({{"short.example"}})[0].cached);
@@ -206,8 +216,8 @@ TEST_F(DnsTest, ATtlIsNeitherTooShortNorTooLong) {
 }
 
 TEST_F(DnsTest, ThatThereIsNothingIsKeptTooButAFailureIsNot) {
-  server_.SetScript([](const std::string& name, bool) -> std::optional<std::string> {
-    return WithCode(Answer(name, kA, {}), name == "none.example" ? kNxdomain : kServfail);
+  server_.SetScript([](const Query& query) -> std::optional<std::string> {
+    return WithCode(Answer(query.name, kA, {}), query.name == "none.example" ? kNxdomain : kServfail);
   });
   Ask({{"none.example"}, {"fail.example"}});
   const std::vector<DnsReply> again = Ask({{"none.example"}, {"fail.example"}});
@@ -220,9 +230,9 @@ TEST_F(DnsTest, ThatThereIsNothingIsKeptTooButAFailureIsNot) {
 
 TEST_F(DnsTest, SilenceEndsAtTheDeadlineAndALateAnswerIsKept) {
   bool silent = true;
-  server_.SetScript([&silent](const std::string& name, bool) -> std::optional<std::string> {
+  server_.SetScript([&silent](const Query& query) -> std::optional<std::string> {
     if (silent) return std::nullopt;
-    return OneAddress(name, 60);
+    return OneAddress(query.name, 60);
   });
   const auto start = std::chrono::steady_clock::now();
   EXPECT_EQ(Ask({{"a.example"}}, milliseconds(100))[0].outcome, DnsOutcome::kTimedOut);
@@ -236,9 +246,9 @@ TEST_F(DnsTest, SilenceEndsAtTheDeadlineAndALateAnswerIsKept) {
 }
 
 TEST_F(DnsTest, OneOfManyThatIsSilentCostsTheOthersNothing) {
-  server_.SetScript([](const std::string& name, bool) -> std::optional<std::string> {
-    if (name == "silent.example") return std::nullopt;
-    return OneAddress(name, 60);
+  server_.SetScript([](const Query& query) -> std::optional<std::string> {
+    if (query.name == "silent.example") return std::nullopt;
+    return OneAddress(query.name, 60);
   });
   const std::vector<DnsReply> replies = Ask({{"silent.example"}, {"a.example"}}, milliseconds(100));
   EXPECT_EQ(replies[0].outcome, DnsOutcome::kTimedOut);
@@ -246,7 +256,7 @@ TEST_F(DnsTest, OneOfManyThatIsSilentCostsTheOthersNothing) {
 }
 
 TEST_F(DnsTest, EqualQuestionsOnTheirWayAreAskedOnce) {
-  server_.SetScript([](const std::string& name, bool) { return OneAddress(name, 60); });
+  server_.SetScript([](const Query& query) { return OneAddress(query.name, 60); });
   const auto first = Begin({{"a.example"}});
   const auto second = Begin({{"A.EXAMPLE"}, {"a.example"}});
   EXPECT_EQ(Await(first)[0].outcome, DnsOutcome::kAnswered);
@@ -267,17 +277,16 @@ TEST_F(DnsTest, AtMostSoManyAreOnTheirWay) {
 }
 
 TEST_F(DnsTest, ATruncatedAnswerIsAskedForAgainByTcp) {
-  server_.SetScript([](const std::string& name, bool tcp) {
-    std::string answer = tcp ? OneAddress(name, 60) : Answer(name, kA, {});
-    if (!tcp) answer[2] = static_cast<char>(answer[2] | 0x02);
+  server_.SetScript([](const Query& query) {
+    std::string answer = query.tcp ? OneAddress(query.name, 60) : Answer(query.name, kA, {});
+    if (!query.tcp) answer[2] = static_cast<char>(answer[2] | 0x02);
     return answer;
   });
   EXPECT_EQ(Ask({{"a.example"}})[0].outcome, DnsOutcome::kAnswered);
 }
 
 TEST_F(DnsTest, AnAnswerThatIsNoneFails) {
-  server_.SetScript(
-      [](const std::string& name, bool) { return Answer(name, kA, {Record(Question(), kA, 60, "abc")}); });
+  server_.SetScript([](const Query& query) { return Answer(query.name, kA, {Record(Question(), kA, 60, "abc")}); });
   EXPECT_EQ(Ask({{"a.example"}})[0].outcome, DnsOutcome::kFailed);
 }
 
@@ -296,9 +305,10 @@ TEST_F(DnsTest, WhoWaitsIsToldWhenItGoes) {
 
 // requirements.md R5.
 TEST_F(DnsTest, ANextHopsNameIsAskedOfTheServersGiven) {
-  server_.SetScript([](const std::string& name, bool) -> std::optional<std::string> {
-    if (name == "mx") return OneAddress(name, 60, 7);  // as it is: the search list is the system's
-    return WithCode(Answer(name, kA, {}), kNxdomain);
+  server_.SetScript([](const Query& query) -> std::optional<std::string> {
+    // As it is: the search list is the system's.
+    if (query.name == "mx" && query.type == kA) return OneAddress(query.name, 60, 7);
+    return WithCode(Answer(query.name, query.type, {}), kNxdomain);
   });
   auto resolver = MakeResolver(context_.get_executor(), clock_, {server_.endpoint()});
   ASSERT_TRUE(resolver.ok()) << resolver.status();
