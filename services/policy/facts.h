@@ -2,6 +2,7 @@
 #pragma once
 
 #include <cstdint>
+#include <memory>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -10,6 +11,14 @@
 #include "services/policy/virtual_server.h"
 
 namespace gatepost::policy {
+
+// What a client's certificate says, once it is verified.
+struct ClientCertificate {
+  std::string subject;  // RFC 2253
+  std::vector<std::string> emails;
+  std::vector<std::string> dns_names;
+  std::string sha256;  // lower-case hexadecimal, of the DER
+};
 
 struct TlsFacts {
   bool active = false;
@@ -21,6 +30,8 @@ struct TlsFacts {
   // What the client asked for (SNI); empty: nothing.
   std::string server_name;
   bool resumed = false;
+  // nullptr: none was shown.
+  std::shared_ptr<const ClientCertificate> client_certificate;
 };
 
 // What the client's address is called: names of its PTR records that resolve back to it (RFC 8601 2.7.3).

@@ -32,7 +32,10 @@ bool NeedsHello(Verb verb) {
 
 }  // namespace
 
-void Commands::RefuseAll() { refused_until_ = context_.now + limits::kRefusedSession; }
+void Commands::RefuseAll(Reply (*reply)()) {
+  refused_until_ = context_.now + limits::kRefusedSession;
+  refusal_ = reply;
+}
 
 std::optional<Action> Commands::Next() {
   Conversation& client = context_.conversation;
@@ -87,6 +90,7 @@ std::optional<Action> Commands::Resume(const Event& event) {
     case State::kHandshake:
       if (const TlsEstablished* established = std::get_if<TlsEstablished>(&event)) {
         context_.TakeTls(established->tls);
+        if (context_.too_weak) RefuseAll(replies::EncryptionTooWeak);
         return Reset();
       }
       Only<TlsFailed>(event);
@@ -122,7 +126,7 @@ std::optional<Action> Commands::Take(std::string_view line) {
     return std::nullopt;
   }
   if (refused_until_) {
-    client.Say(replies::BadSequence());
+    client.Say(refusal_());
     return std::nullopt;
   }
   if (std::optional<Reply> reply = WhyNotNow(parsed.verb)) return Refuse(parsed, *reply);

@@ -29,8 +29,8 @@ class Commands {
   // The event that answers an action of kCommands. Likewise.
   std::optional<Action> Resume(const Event& event);
 
-  // From now on QUIT alone is answered, everything else is 503; and that not for long.
-  void RefuseAll();
+  // From now on QUIT alone is served, everything else gets `reply`; and that not for long.
+  void RefuseAll(Reply (*reply)());
 
  private:
   enum class State { kIdle, kReading, kHandshake, kResetting };
@@ -53,6 +53,7 @@ class Commands {
   Part part_ = Part::kCommands;
   State state_ = State::kIdle;
   std::optional<base::MonotonicTime> refused_until_;
+  Reply (*refusal_)() = nullptr;  // until then
 };
 
 }  // namespace gatepost::smtp

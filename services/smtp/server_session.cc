@@ -8,6 +8,7 @@
 #include "services/smtp/envelope.h"
 #include "services/smtp/message_body.h"
 #include "services/smtp/opening.h"
+#include "services/smtp/replies.h"
 #include "services/smtp/session_context.h"
 
 namespace gatepost::smtp {
@@ -71,7 +72,13 @@ std::optional<Action> ServerSession::Parts::Resume(const Event& event) {
 
 // Nobody waits for anything: the next command.
 std::optional<Action> ServerSession::Parts::NextStep() {
-  if (std::exchange(phase, Phase::kCommands) == Phase::kOpening && opening.refused()) commands.RefuseAll();
+  if (std::exchange(phase, Phase::kCommands) == Phase::kOpening) {
+    if (opening.refused()) {
+      commands.RefuseAll(replies::BadSequence);
+    } else if (context.too_weak) {
+      commands.RefuseAll(replies::EncryptionTooWeak);
+    }
+  }
   return commands.Next();
 }
 

@@ -89,6 +89,56 @@ TEST(SessionOpeningTest, ImplicitTlsHandshakesBeforeARefusalByPolicy) {
   EXPECT_EQ(session.handshakes(), 1);
 }
 
+// R17, RFC 3207 4.1: what was agreed on is judged again.
+TEST(SessionOpeningTest, EncryptionBelowTheFloorServesNothingButQuit) {
+  for (const bool implicit : {false, true}) {
+    for (const bool old : {false, true}) {
+      SessionSetup setup;
+      setup.start.implicit_tls = implicit;
+      if (old) {
+        setup.settings.tls.min_version = policy::TlsVersion::kTls13;
+        setup.tls.version = policy::TlsVersion::kTls12;
+      } else {
+        setup.settings.tls.min_cipher_bits = 256;
+      }
+      SessionHarness session(setup);
+      EXPECT_EQ(session.Begin(), "220 mx.example ESMTP Gatepost\r\n");
+      if (!implicit) {
+        session.Send("EHLO x\r\n");
+        EXPECT_EQ(session.Send("STARTTLS\r\n"), "220 2.0.0 Ready to start TLS\r\n");
+      }
+      const base::MonotonicTime begin = session.clock().Now();
+      const std::string refused = "554 5.7.0 Command refused due to lack of security\r\n";
+      EXPECT_EQ(session.Send("EHLO x\r\n"), refused);
+      EXPECT_EQ(session.Send("MAIL FROM:<a@in.example>\r\nNOOP\r\n"), refused + refused);
+      EXPECT_EQ(session.reading().deadline, begin + 10s);
+      EXPECT_EQ(session.Send("QUIT\r\n"), "221 2.0.0 mx.example Closing\r\n");
+      EXPECT_TRUE(session.closed());
+    }
+  }
+}
+
+TEST(SessionOpeningTest, EncryptionBelowTheFloorIsClosedAfterTenSeconds) {
+  SessionSetup setup;
+  setup.start.implicit_tls = true;
+  setup.settings.tls.min_cipher_bits = 256;
+  SessionHarness session(setup);
+  session.Begin();
+  EXPECT_EQ(session.TimeOut(), "");
+  EXPECT_TRUE(session.closed());
+}
+
+TEST(SessionOpeningTest, EncryptionAtTheFloorIsServed) {
+  SessionSetup setup;
+  setup.start.implicit_tls = true;
+  setup.settings.tls.min_cipher_bits = 256;
+  setup.settings.tls.min_version = policy::TlsVersion::kTls13;
+  setup.tls.cipher_bits = 256;
+  SessionHarness session(setup);
+  session.Begin();
+  EXPECT_EQ(session.Send("EHLO x\r\n").substr(0, 4), "250-");
+}
+
 TEST(SessionOpeningTest, FailedHandshakeClosesWithoutAWord) {
   SessionSetup setup;
   setup.start.implicit_tls = true;

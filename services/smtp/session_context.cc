@@ -2,6 +2,7 @@
 
 #include <algorithm>
 
+#include "services/policy/evaluate.h"
 #include "services/smtp/limits.h"
 
 namespace gatepost::smtp {
@@ -23,6 +24,9 @@ void SessionContext::TakeTls(const policy::TlsFacts& tls) {
   client_name.clear();
   identity.reset();
   if (options.observer != nullptr) options.observer->OnTls(options.client.tls);
+  const policy::Verdict verdict = policy::JudgeEncryption(*options.virtual_server, options.client.tls);
+  too_weak = !verdict.accepted;
+  if (too_weak) Observe(verdict);
 }
 
 std::optional<Action> SessionContext::ResetTransaction() {

@@ -34,7 +34,8 @@ struct SessionContext {
   // The one end of a transaction. What the next hop must be told; nothing if it knows nothing.
   std::optional<Action> ResetTransaction();
 
-  // A handshake has succeeded; what was known of the client before it is forgotten (RFC 3207 4.2).
+  // A handshake has succeeded; what was known of the client before it is forgotten (RFC 3207 4.2), and what was agreed
+  // on is judged.
   void TakeTls(const policy::TlsFacts& tls);
 
   void Observe(const policy::Verdict& verdict) {
@@ -50,6 +51,9 @@ struct SessionContext {
 
   base::MonotonicTime now{};
   base::MonotonicTime started{};
+
+  // TLS is below the floor: nothing but QUIT is served (RFC 3207 4.1).
+  bool too_weak = false;
 
   // Since the last EHLO or HELO; STARTTLS forgets them.
   bool greeted = false;

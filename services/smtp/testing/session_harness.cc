@@ -111,12 +111,7 @@ void SessionHarness::Run(Event event) {
             ++handshakes_;
             // Whatever follows our 220 is no ClientHello here.
             if (setup_.handshake_fails || unread() > 0) return TlsFailed{};
-            policy::TlsFacts tls;
-            tls.active = true;
-            tls.version = policy::TlsVersion::kTls13;
-            tls.cipher = "TLS_AES_128_GCM_SHA256";
-            tls.cipher_bits = 128;
-            return TlsEstablished{tls};
+            return TlsEstablished{setup_.tls};
           } else if constexpr (std::is_same_v<Asked, Delay>) {
             delays_.push_back(asked.duration);
             clock_.Advance(asked.duration);

@@ -40,6 +40,8 @@ struct SessionSetup {
   // Octets per read, 0: all there are.
   size_t segment = 0;
   bool handshake_fails = false;
+  // What handshakes agree on.
+  policy::TlsFacts tls{.active = true, .version = policy::TlsVersion::kTls13, .cipher = "TLS_AES_128_GCM_SHA256", .cipher_bits = 128};
   // It was thought to have it (`next_hop`).
   bool next_hop_lacks_8bitmime = false;
   SessionObserver* observer = nullptr;
