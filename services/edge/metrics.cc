@@ -71,6 +71,56 @@ std::string_view KindName(smtp::UpstreamOutcome::Kind kind) {
       return "in_doubt";
     case Kind::kCannotCarry:
       return "cannot_carry";
+    case Kind::kNotInternational:
+      return "not_international";
+    case Kind::kLacksExtension:
+      return "lacks_extension";
+  }
+  return "unknown";
+}
+
+std::string_view OutcomeName(ProxyOutcome outcome) {
+  switch (outcome) {
+    case ProxyOutcome::kAccepted:
+      return "accepted";
+    case ProxyOutcome::kUntrusted:
+      return "untrusted";
+    case ProxyOutcome::kMalformed:
+      return "malformed";
+    case ProxyOutcome::kTimedOut:
+      return "timed_out";
+    case ProxyOutcome::kClosed:
+      return "closed";
+    case ProxyOutcome::kNoPlace:
+      return "no_place";
+  }
+  return "unknown";
+}
+
+std::string_view KindName(DnsLookupKind kind) {
+  switch (kind) {
+    case DnsLookupKind::kPtr:
+      return "ptr";
+    case DnsLookupKind::kAddress:
+      return "address";
+    case DnsLookupKind::kBlockList:
+      return "block_list";
+  }
+  return "unknown";
+}
+
+std::string_view ResultName(DnsLookupResult result) {
+  switch (result) {
+    case DnsLookupResult::kHit:
+      return "hit";
+    case DnsLookupResult::kAnswered:
+      return "answered";
+    case DnsLookupResult::kNone:
+      return "none";
+    case DnsLookupResult::kFailed:
+      return "failed";
+    case DnsLookupResult::kTimedOut:
+      return "timed_out";
   }
   return "unknown";
 }
@@ -166,6 +216,23 @@ ServerMetrics::ServerMetrics(metrics::Registry& registry, const std::string& id)
                           "Replies of next hops that blame us (530, 504, ...)", {{"virtual_server", id}});
   end_of_data_seconds_ = registry.AddHistogram(
       "gatepost_edge_end_of_data_seconds", "From our dot to the next hop's answer", seconds, {{"virtual_server", id}});
+  for (size_t kind = 0; kind < kDnsKinds; ++kind) {
+    for (size_t result = 0; result < kDnsResults; ++result) {
+      dns_lookups_[kind][result] =
+          registry.AddCounter("gatepost_edge_dns_lookups_total", "Questions to DNS for policy, by result; hit: known",
+                              {{"virtual_server", id},
+                               {"kind", text(KindName(static_cast<DnsLookupKind>(kind)))},
+                               {"result", text(ResultName(static_cast<DnsLookupResult>(result)))}});
+    }
+  }
+  for (size_t outcome = 0; outcome < kProxyOutcomes; ++outcome) {
+    proxy_headers_[outcome] =
+        registry.AddCounter("gatepost_edge_proxy_headers_total", "Connections that begin with a PROXY header, by outcome",
+                            {{"virtual_server", id}, {"outcome", text(OutcomeName(static_cast<ProxyOutcome>(outcome)))}});
+  }
+  dns_lookup_seconds_ = registry.AddHistogram("gatepost_edge_dns_lookup_seconds",
+                                              "What a client waited for the look-ups of one decision", seconds,
+                                              {{"virtual_server", id}});
 }
 
 void ServerMetrics::SessionClosed(std::optional<smtp::SessionEnd> end, base::Duration took) const {
@@ -207,6 +274,8 @@ void ServerMetrics::UpstreamConnect(const smtp::UpstreamOutcome& outcome, base::
 void ServerMetrics::EndOfData(const smtp::UpstreamOutcome& /*outcome*/, base::Duration took) const {
   end_of_data_seconds_.Observe(Seconds(took));
 }
+
+void ServerMetrics::DnsLookupTook(base::Duration took) const { dns_lookup_seconds_.Observe(Seconds(took)); }
 
 EdgeMetrics::EdgeMetrics(metrics::Registry& registry)
     : ready(registry.AddGauge("gatepost_edge_ready", "1: a configuration is applied and the edge does not drain")),

@@ -31,6 +31,16 @@ inline constexpr std::array<std::string_view, 10> kMechanismLabels = {
     "OAUTHBEARER",        "XOAUTH2",       "PLAIN",  "LOGIN", "other"};
 std::string_view MechanismLabel(std::string_view mechanism);
 
+// What DNS was asked for policy's sake, and what came of it.
+enum class DnsLookupKind : uint8_t { kPtr, kAddress, kBlockList };
+enum class DnsLookupResult : uint8_t { kHit, kAnswered, kNone, kFailed, kTimedOut };
+std::string_view KindName(DnsLookupKind kind);
+std::string_view ResultName(DnsLookupResult result);
+
+// What became of a connection that has to begin with a PROXY header.
+enum class ProxyOutcome : uint8_t { kAccepted, kUntrusted, kMalformed, kTimedOut, kClosed, kNoPlace };
+std::string_view OutcomeName(ProxyOutcome outcome);
+
 // What one virtual server counts.
 class ServerMetrics {
  public:
@@ -50,13 +60,22 @@ class ServerMetrics {
   void UpstreamOpen(int change) const { upstream_open_.Add(change); }
   void UpstreamMisconfigured() const { upstream_misconfigured_.Increment(); }
   void EndOfData(const smtp::UpstreamOutcome& outcome, base::Duration took) const;
+  void DnsLookup(DnsLookupKind kind, DnsLookupResult result) const {
+    dns_lookups_[static_cast<size_t>(kind)][static_cast<size_t>(result)].Increment();
+  }
+  void ProxyHeader(ProxyOutcome outcome) const { proxy_headers_[static_cast<size_t>(outcome)].Increment(); }
+  // What a client waited for one decision's look-ups.
+  void DnsLookupTook(base::Duration took) const;
 
  private:
   static constexpr size_t kVerbs = static_cast<size_t>(smtp::Verb::kOther) + 1;
   static constexpr size_t kClasses = 5;                                                   // none, 2yz, 3yz, 4yz, 5yz
   static constexpr size_t kEnds = static_cast<size_t>(smtp::SessionEnd::kTlsFailed) + 2;  // and aborted
   static constexpr size_t kOutcomes = static_cast<size_t>(smtp::AuthOutcome::kMalformed) + 1;
-  static constexpr size_t kUpstreamKinds = static_cast<size_t>(smtp::UpstreamOutcome::Kind::kCannotCarry) + 1;
+  static constexpr size_t kDnsKinds = static_cast<size_t>(DnsLookupKind::kBlockList) + 1;
+  static constexpr size_t kProxyOutcomes = static_cast<size_t>(ProxyOutcome::kNoPlace) + 1;
+  static constexpr size_t kDnsResults = static_cast<size_t>(DnsLookupResult::kTimedOut) + 1;
+  static constexpr size_t kUpstreamKinds = static_cast<size_t>(smtp::UpstreamOutcome::Kind::kLacksExtension) + 1;
 
   static size_t Index(smtp::Verb verb) { return static_cast<size_t>(verb); }
   static size_t ClassOf(int code) { return code < 200 || code > 599 ? 0 : static_cast<size_t>(code / 100 - 1); }
@@ -82,6 +101,9 @@ class ServerMetrics {
   metrics::Gauge upstream_open_;
   metrics::Counter upstream_misconfigured_;
   metrics::Histogram end_of_data_seconds_;
+  std::array<std::array<metrics::Counter, kDnsResults>, kDnsKinds> dns_lookups_;
+  metrics::Histogram dns_lookup_seconds_;
+  std::array<metrics::Counter, kProxyOutcomes> proxy_headers_;
 };
 
 // The counters of one virtual server, made when it is first used: ten thousand virtual servers that nobody calls cost

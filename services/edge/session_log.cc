@@ -153,7 +153,8 @@ void SessionLog::OnMisconfigured(const smtp::UpstreamOutcome& outcome) {
   log_.Warning("next_hop_misconfigured", {{"session", session_},
                                           {"virtual_server", virtual_server_->settings().id},
                                           {"code", outcome.reply.code},
-                                          {"text", outcome.reply.text()}});
+                                          {"text", outcome.reply.text()},
+                                          {"detail", outcome.detail}});
 }
 
 void SessionLog::OnAuthAnswer(base::Duration took) { virtual_server_->metrics().AuthAnswer(took); }

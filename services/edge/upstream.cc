@@ -27,6 +27,12 @@ ClientSession::Event ToEvent(std::error_code error, ClientSession::Event good) {
   return error == std::errc::timed_out ? ClientSession::Event::kTimedOut : ClientSession::Event::kClosed;
 }
 
+uint64_t Octets(std::span<const std::string_view> pieces) {
+  uint64_t octets = 0;
+  for (const std::string_view piece : pieces) octets += piece.size();
+  return octets;
+}
+
 }  // namespace
 
 Upstream::Upstream(Options options) : options_(std::move(options)) {}
@@ -60,7 +66,7 @@ asio::awaitable<UpstreamOutcome> Upstream::Open(const smtp::Transaction& transac
       outcome = co_await Drive(client_->Reset());
       reset_due_ = false;
     }
-    if (connected()) outcome = co_await Drive(client_->MailAndRcpt(transaction.mail, recipient));
+    if (connected()) outcome = co_await Drive(client_->MailAndRcpt(transaction.mail, {.path = recipient}));
     if (connected() || outcome.kind != UpstreamOutcome::Kind::kLost) {
       opening_ = base::MonotonicTime::max();
       co_return outcome;
@@ -69,7 +75,7 @@ asio::awaitable<UpstreamOutcome> Upstream::Open(const smtp::Transaction& transac
   Drop();
   UpstreamOutcome outcome = co_await Connect(opening_);
   if (outcome.accepted()) {
-    outcome = co_await Drive(client_->MailAndRcpt(transaction.mail, recipient));
+    outcome = co_await Drive(client_->MailAndRcpt(transaction.mail, {.path = recipient}));
   } else {
     outcome.whole_transaction = true;
   }
@@ -79,7 +85,7 @@ asio::awaitable<UpstreamOutcome> Upstream::Open(const smtp::Transaction& transac
 
 asio::awaitable<UpstreamOutcome> Upstream::AddRecipient(const smtp::ForwardPath& recipient) {
   if (!connected()) co_return UpstreamOutcome::Failed(UpstreamOutcome::Kind::kLost);
-  co_return co_await Drive(client_->Rcpt(recipient));
+  co_return co_await Drive(client_->Rcpt({.path = recipient}));
 }
 
 asio::awaitable<UpstreamOutcome> Upstream::BeginData() {
@@ -90,6 +96,12 @@ asio::awaitable<UpstreamOutcome> Upstream::BeginData() {
 asio::awaitable<UpstreamOutcome> Upstream::SendBody(std::span<const std::string_view> pieces) {
   if (!connected()) co_return UpstreamOutcome::Failed(UpstreamOutcome::Kind::kLost);
   std::optional<ClientSession::Event> event = co_await SpokeEarly();
+  if (!event && client_->by_chunks()) {
+    message_ = pieces;
+    UpstreamOutcome outcome = co_await Drive(client_->SendChunk(Octets(pieces)));
+    message_ = {};
+    co_return outcome;
+  }
   if (!event) {
     stream_->SetWriteDeadline(options_.clock->Now() + options_.route->timeouts.block);
     const std::error_code error = co_await stream_->Write(pieces);
@@ -111,10 +123,10 @@ asio::awaitable<UpstreamOutcome> Upstream::Finish(std::span<const std::string_vi
     co_return outcome;
   }
   end_read_ = end_read;
-  tail_ = pieces;
+  message_ = pieces;
   const base::MonotonicTime start = options_.clock->Now();
-  UpstreamOutcome outcome = co_await Drive(client_->FinishData());
-  tail_ = {};
+  UpstreamOutcome outcome = co_await Drive(client_->FinishData(Octets(pieces)));
+  message_ = {};
   if (options_.observer != nullptr) options_.observer->OnEndOfData(outcome, options_.clock->Now() - start);
   co_return outcome;
 }
@@ -175,7 +187,7 @@ asio::awaitable<UpstreamOutcome> Upstream::ConnectToAddress(const Route::Hop& ho
   UpstreamOutcome outcome = co_await Drive(client_->Connect());
   lease_ = std::move(lease);
   if (outcome.accepted()) {
-    hop.state->Learn(client_->capabilities());
+    hop.state->Learn(client_->offered());
   } else {
     CloseStream();
   }
@@ -206,7 +218,7 @@ asio::awaitable<UpstreamOutcome> Upstream::Drive(ClientSession::Action action) {
       co_return outcome;
     }
     if (const auto* write = std::get_if<ClientSession::Write>(&action)) {
-      event = co_await Write(write->octets, write->wait);
+      event = co_await Write(*write);
     } else if (const auto* read = std::get_if<ClientSession::Read>(&action)) {
       stream_->SetReadDeadline(Deadline(read->wait));
       const std::span<char> space = client_->input().Prepare(kReadOctets);
@@ -226,17 +238,20 @@ asio::awaitable<UpstreamOutcome> Upstream::Drive(ClientSession::Action action) {
   }
 }
 
-asio::awaitable<ClientSession::Event> Upstream::Write(std::string_view octets, ClientSession::Wait wait) {
-  stream_->SetWriteDeadline(Deadline(wait));
+asio::awaitable<ClientSession::Event> Upstream::Write(ClientSession::Write write) {
+  using Message = ClientSession::Write::Message;
+  stream_->SetWriteDeadline(Deadline(write.wait));
   std::array<std::string_view, 3> pieces;
   size_t count = 0;
-  if (wait == ClientSession::Wait::kVerdict) {
-    GATEPOST_CHECK(tail_.size() < pieces.size());
-    for (const std::string_view piece : tail_) {
+  const auto add_message = [&] {
+    GATEPOST_CHECK(message_.size() < pieces.size());
+    for (const std::string_view piece : message_) {
       if (!piece.empty()) pieces[count++] = piece;
     }
-  }
-  pieces[count++] = octets;
+  };
+  if (write.message == Message::kBefore) add_message();
+  pieces[count++] = write.octets;
+  if (write.message == Message::kBehind) add_message();
   const std::error_code error = co_await stream_->Write(std::span(pieces).first(count));
   co_return ToEvent(error, ClientSession::Event::kWritten);
 }
@@ -253,6 +268,8 @@ base::MonotonicTime Upstream::Deadline(ClientSession::Wait wait) const {
       return std::min(opening_, now + timeouts.command);
     case ClientSession::Wait::kData:
       return now + timeouts.data;
+    case ClientSession::Wait::kChunk:
+      return now + timeouts.block;
     case ClientSession::Wait::kVerdict:
       return end_read_ + timeouts.final;
     case ClientSession::Wait::kReset:

@@ -102,7 +102,7 @@ class Upstream {
   asio::awaitable<bool> AwaitBudget(base::MonotonicTime deadline);
   // Carries out a step of the machine until it has finished.
   asio::awaitable<smtp::UpstreamOutcome> Drive(smtp::ClientSession::Action action);
-  asio::awaitable<smtp::ClientSession::Event> Write(std::string_view octets, smtp::ClientSession::Wait wait);
+  asio::awaitable<smtp::ClientSession::Event> Write(smtp::ClientSession::Write write);
   base::MonotonicTime Deadline(smtp::ClientSession::Wait wait) const;
   // The next hop has spoken out of turn, or is gone.
   asio::awaitable<std::optional<smtp::ClientSession::Event>> SpokeEarly();
@@ -115,7 +115,8 @@ class Upstream {
   bool reset_due_ = false;
   base::MonotonicTime opening_{};  // the deadline of all of it up to the first RCPT's answer
   base::MonotonicTime end_read_{};
-  std::span<const std::string_view> tail_;  // the body's last octets, which leave with the dot in one write
+  // Octets of the message that leave with a command in one write: the last ones with the dot, a chunk with its BDAT.
+  std::span<const std::string_view> message_;
 };
 
 }  // namespace gatepost::edge

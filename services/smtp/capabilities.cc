@@ -22,6 +22,18 @@ std::optional<uint64_t> Lesser(std::optional<uint64_t> a, std::optional<uint64_t
   return std::min(*a, *b);
 }
 
+// RFC 9422 4: name and value; what is unknown, malformed or 0 is ignored.
+void TakeLimit(std::string_view word, Capabilities* found) {
+  const size_t equals = word.find('=');
+  if (equals == std::string_view::npos) return;
+  const std::string_view name = word.substr(0, equals);
+  const std::optional<uint64_t> value = ParseNumber(word.substr(equals + 1));
+  if (!value || *value == 0) return;
+  if (base::EqualsIgnoreCase(name, "MAILMAX")) found->transactions_max = value;
+  if (base::EqualsIgnoreCase(name, "RCPTMAX")) found->recipients_max = value;
+  if (base::EqualsIgnoreCase(name, "RCPTDOMAINMAX")) found->recipient_domains_max = value;
+}
+
 }  // namespace
 
 Capabilities Capabilities::Unseen() {
@@ -44,7 +56,9 @@ Capabilities Capabilities::Intersect(const Capabilities& a, const Capabilities& 
   both.require_tls = a.require_tls && b.require_tls;
   // 0 means no fixed limit.
   if (a.size && b.size) both.size = *a.size == 0 ? *b.size : *b.size == 0 ? *a.size : std::min(*a.size, *b.size);
+  both.transactions_max = Lesser(a.transactions_max, b.transactions_max);
   both.recipients_max = Lesser(a.recipients_max, b.recipients_max);
+  both.recipient_domains_max = Lesser(a.recipient_domains_max, b.recipient_domains_max);
   for (const std::string& attribute : a.xclient) {
     if (std::find(b.xclient.begin(), b.xclient.end(), attribute) != b.xclient.end()) both.xclient.push_back(attribute);
   }
@@ -77,9 +91,7 @@ Capabilities Capabilities::FromEhlo(const std::vector<std::string>& lines) {
     } else if (keyword == "SIZE") {
       found.size = words.size() > 1 ? ParseNumber(words[1]).value_or(0) : 0;
     } else if (keyword == "LIMITS") {
-      for (size_t i = 1; i < words.size(); ++i) {
-        if (base::StartsWithIgnoreCase(words[i], "RCPTMAX=")) found.recipients_max = ParseNumber(words[i].substr(8));
-      }
+      for (size_t i = 1; i < words.size(); ++i) TakeLimit(words[i], &found);
     } else if (keyword == "XCLIENT") {
       for (size_t i = 1; i < words.size(); ++i) {
         if (!words[i].empty()) found.xclient.push_back(base::AsciiUpper(words[i]));

@@ -21,8 +21,10 @@ struct Capabilities {
   bool require_tls = false;
   // SIZE (RFC 1870): not offered, 0 (offered, no fixed limit), or the limit in octets.
   std::optional<uint64_t> size;
-  // LIMITS RCPTMAX (RFC 9422).
+  // LIMITS (RFC 9422): MAILMAX, RCPTMAX, RCPTDOMAINMAX. None is 0.
+  std::optional<uint64_t> transactions_max;
   std::optional<uint64_t> recipients_max;
+  std::optional<uint64_t> recipient_domains_max;
   // XCLIENT's attributes, upper case (Postfix); empty: not offered.
   std::vector<std::string> xclient;
 

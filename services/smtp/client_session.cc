@@ -1,33 +1,17 @@
 #include "services/smtp/client_session.h"
 
+#include <algorithm>
 #include <utility>
 
 #include "services/base/check.h"
 #include "services/base/strings.h"
 #include "services/smtp/data_writer.h"
+#include "services/smtp/upstream_command.h"
 
 namespace gatepost::smtp {
 namespace {
 
 using Kind = UpstreamOutcome::Kind;
-
-std::string RcptLine(const ForwardPath& recipient) { return base::StrCat("RCPT TO:<", recipient.canonical(), ">\r\n"); }
-
-// Only what the next hop has offered. BODY=8BITMIME where it lacks it: see CannotCarry().
-std::string MailLine(const MailCommand& mail, const Capabilities& next_hop) {
-  std::string line = base::StrCat("MAIL FROM:<", mail.path.canonical(), '>');
-  if (mail.size && next_hop.size) base::StrAppend(&line, " SIZE=", *mail.size);
-  if (mail.body && next_hop.eight_bit_mime) {
-    base::StrAppend(&line, " BODY=", *mail.body == BodyType::k7Bit ? "7BIT" : "8BITMIME");
-  }
-  line.append("\r\n");
-  return line;
-}
-
-// Messages go by DATA: a binary one never can.
-bool CannotCarry(const MailCommand& mail, const Capabilities& next_hop) {
-  return mail.body == BodyType::kBinaryMime || (mail.body == BodyType::k8BitMime && !next_hop.eight_bit_mime);
-}
 
 }  // namespace
 
@@ -36,12 +20,15 @@ ClientSession::Wait ClientSession::wait() const {
     case State::kGreeting:
       return Wait::kGreeting;
     case State::kHello:
+    case State::kXclient:
       return Wait::kHello;
     case State::kStartTls:
     case State::kHandshake:
       return Wait::kStartTls;
     case State::kData:
       return Wait::kData;
+    case State::kChunk:
+      return Wait::kChunk;
     case State::kVerdict:
       return Wait::kVerdict;
     case State::kReset:
@@ -53,14 +40,27 @@ ClientSession::Wait ClientSession::wait() const {
   }
 }
 
-ClientSession::Action ClientSession::Say(State next, std::string octets) {
+ClientSession::Action ClientSession::Say(State next, std::string octets, Write::Message message) {
   state_ = next;
   output_ = std::move(octets);
-  return Write{output_, wait()};
+  return Write{output_, wait(), message};
 }
 
 ClientSession::Action ClientSession::SayHello() {
   return Say(State::kHello, base::StrCat("EHLO ", options_.client_name, "\r\n"));
+}
+
+// What is still to be said of our client; then, the conversation is ready.
+ClientSession::Action ClientSession::SayIdentity() {
+  if (options_.identity && !std::exchange(identified_, true)) {
+    identity_lines_ = XclientLines(*options_.identity, capabilities_.xclient);
+    if (identity_lines_.empty()) return Fail(Kind::kLacksExtension, "no XCLIENT in the answer to EHLO");
+    std::reverse(identity_lines_.begin(), identity_lines_.end());
+  }
+  if (identity_lines_.empty()) return Finish(State::kIdle, UpstreamOutcome::Accepted());
+  std::string line = std::move(identity_lines_.back());
+  identity_lines_.pop_back();
+  return Say(State::kXclient, std::move(line));
 }
 
 ClientSession::Action ClientSession::Fail(Kind kind, std::string detail) {
@@ -98,10 +98,22 @@ ClientSession::Action ClientSession::Connect() {
   return ReadOn();
 }
 
-ClientSession::Action ClientSession::MailAndRcpt(const MailCommand& mail, const ForwardPath& recipient) {
+ClientSession::Action ClientSession::Identify(const ClientIdentity& identity) {
   if (std::optional<Action> why = WhyNot(State::kIdle)) return *std::move(why);
-  if (CannotCarry(mail, capabilities_)) return Finished{UpstreamOutcome::Failed(Kind::kCannotCarry)};
+  if (options_.identity == identity) return Finished{UpstreamOutcome::Accepted()};
+  options_.identity = identity;
+  identified_ = false;
+  return SayIdentity();
+}
+
+ClientSession::Action ClientSession::MailAndRcpt(const MailCommand& mail, const RcptCommand& recipient) {
+  if (std::optional<Action> why = WhyNot(State::kIdle)) return *std::move(why);
+  std::optional<Kind> lacks = Lacking(mail, capabilities_);
+  if (!lacks) lacks = Lacking(recipient, capabilities_);
+  if (lacks) return Finished{UpstreamOutcome::Failed(*lacks, "not in the answer to EHLO")};
   refused_.reset();
+  ++transactions_;
+  by_chunks_ = mail.body == BodyType::kBinaryMime;
   recipient_line_ = RcptLine(recipient);
   pipelined_ = capabilities_.pipelining;
   std::string octets = MailLine(mail, capabilities_);
@@ -109,19 +121,33 @@ ClientSession::Action ClientSession::MailAndRcpt(const MailCommand& mail, const 
   return Say(State::kMail, std::move(octets));
 }
 
-ClientSession::Action ClientSession::Rcpt(const ForwardPath& recipient) {
+ClientSession::Action ClientSession::Rcpt(const RcptCommand& recipient) {
   if (std::optional<Action> why = WhyNot(State::kIdle)) return *std::move(why);
+  if (const std::optional<Kind> lacks = Lacking(recipient, capabilities_)) {
+    UpstreamOutcome outcome = UpstreamOutcome::Failed(*lacks, "not in the answer to EHLO");
+    outcome.whole_transaction = false;
+    return Finished{std::move(outcome)};
+  }
   return Say(State::kRcpt, RcptLine(recipient));
 }
 
 ClientSession::Action ClientSession::BeginData() {
   if (std::optional<Action> why = WhyNot(State::kIdle)) return *std::move(why);
-  return Say(State::kData, "DATA\r\n");
+  if (!by_chunks_) return Say(State::kData, "DATA\r\n");
+  state_ = State::kMessage;
+  return Finished{UpstreamOutcome::Accepted()};
 }
 
-ClientSession::Action ClientSession::FinishData() {
+ClientSession::Action ClientSession::SendChunk(uint64_t octets) {
   if (std::optional<Action> why = WhyNot(State::kMessage)) return *std::move(why);
-  return Say(State::kVerdict, std::string(kEndOfData));
+  GATEPOST_CHECK(by_chunks_);
+  return Say(State::kChunk, base::StrCat("BDAT ", octets, "\r\n"), Write::Message::kBehind);
+}
+
+ClientSession::Action ClientSession::FinishData(uint64_t octets) {
+  if (std::optional<Action> why = WhyNot(State::kMessage)) return *std::move(why);
+  if (!by_chunks_) return Say(State::kVerdict, std::string(kEndOfData), Write::Message::kBefore);
+  return Say(State::kVerdict, base::StrCat("BDAT ", octets, " LAST\r\n"), Write::Message::kBehind);
 }
 
 ClientSession::Action ClientSession::Reset() {
@@ -173,6 +199,7 @@ ClientSession::Action ClientSession::Advance(Event event) {
     case State::kHello:
     case State::kStartTls:
     case State::kHandshake:
+    case State::kXclient:
       return Fail(Kind::kUnreachable, std::string(why));
     default:
       return Fail(Kind::kLost, std::string(why));
@@ -204,12 +231,16 @@ ClientSession::Action ClientSession::TakeReply(UpstreamReply reply) {
       return TakeHello(std::move(reply));
     case State::kStartTls:
       return TakeStartTls(reply);
+    case State::kXclient:
+      return TakeXclient(std::move(reply));
     case State::kMail:
       return TakeMail(std::move(reply));
     case State::kRcpt:
       return TakeRcpt(std::move(reply));
     case State::kData:
       return TakeData(std::move(reply));
+    case State::kChunk:
+      return TakeChunk(std::move(reply));
     case State::kVerdict:
       return TakeVerdict(std::move(reply));
     case State::kReset:
@@ -239,7 +270,8 @@ ClientSession::Action ClientSession::TakeHello(UpstreamReply reply) {
   if (reply.code != 250 || !input_.empty()) return Fail(Kind::kOutOfStep, "EHLO");
   reply.lines.erase(reply.lines.begin());
   capabilities_ = Capabilities::FromEhlo(reply.lines);
-  if (tls_ || !options_.require_tls) return Finish(State::kIdle, UpstreamOutcome::Accepted());
+  if (!identified_) offered_ = capabilities_;
+  if (tls_ || !options_.require_tls) return SayIdentity();
   if (!capabilities_.starttls) return Fail(Kind::kTlsNotOffered, "no STARTTLS in the answer to EHLO");
   return Say(State::kStartTls, "STARTTLS\r\n");
 }
@@ -252,6 +284,13 @@ ClientSession::Action ClientSession::TakeStartTls(const UpstreamReply& reply) {
   capabilities_ = Capabilities();
   state_ = State::kHandshake;
   return StartTls{};
+}
+
+// The next hop has forgotten everything but TLS and greets anew.
+ClientSession::Action ClientSession::TakeXclient(UpstreamReply reply) {
+  if (reply.reply_class() >= 4) return RefusedUs(std::move(reply));
+  if (reply.code != 220 || !input_.empty()) return Fail(Kind::kOutOfStep, "XCLIENT");
+  return SayHello();
 }
 
 ClientSession::Action ClientSession::TakeMail(UpstreamReply reply) {
@@ -288,9 +327,19 @@ ClientSession::Action ClientSession::TakeRcpt(UpstreamReply reply) {
 }
 
 ClientSession::Action ClientSession::TakeData(UpstreamReply reply) {
-  if (reply.code == 354) return Finish(State::kMessage, UpstreamOutcome::Accepted(std::move(reply)));
+  if (reply.code == 354) {
+    UpstreamOutcome outcome = UpstreamOutcome::Accepted(std::move(reply));
+    outcome.seven_bit = !capabilities_.eight_bit_mime;
+    return Finish(State::kMessage, std::move(outcome));
+  }
   if (reply.reply_class() < 4) return Fail(Kind::kOutOfStep, "DATA");
   return Finish(State::kIdle, UpstreamOutcome::Refused(std::move(reply)));
+}
+
+ClientSession::Action ClientSession::TakeChunk(UpstreamReply reply) {
+  if (reply.reply_class() == 3) return Fail(Kind::kOutOfStep, "BDAT");
+  if (reply.reply_class() == 2) return Finish(State::kMessage, UpstreamOutcome::Accepted(std::move(reply)));
+  return Finish(State::kOver, UpstreamOutcome::Refused(std::move(reply)));
 }
 
 ClientSession::Action ClientSession::TakeVerdict(UpstreamReply reply) {

@@ -1,13 +1,14 @@
-// Our side of a conversation with a next hop, as a machine without I/O: greeting, EHLO, STARTTLS where it is required,
-// and any number of transactions, one after another. It sends nothing but what it has serialised itself, and trusts no
-// reply: one that is early, extra, malformed or too long ends the conversation.
+// Our side of a conversation with a next hop, as a machine without I/O: greeting, EHLO, STARTTLS and XCLIENT where they
+// are required, and any number of transactions, one after another. It sends nothing but what it has serialised itself,
+// and trusts no reply: one that is early, extra, malformed or too long ends the conversation.
 //
 //   ClientSession::Action action = session.Connect();          // or another operation, when the last one has finished
 //   while (it is not Finished) action = session.Advance(<carry out action>);
 //
 // The octets of a message do not pass through it: between BeginData() and FinishData() the driver writes them to the
-// connection. It must look for octets of the next hop meanwhile, and once more just before FinishData(): an answer
-// before our dot has to be seen before the dot is sent (then: Abort()). One thread.
+// connection, where by_chunks() is set each time with SendChunk(). It must look for octets of the next hop before each
+// write, and once more just before FinishData(): an answer before our dot has to be seen before the dot is sent (then:
+// Abort()). One thread.
 #pragma once
 
 #include <cstdint>
@@ -15,9 +16,11 @@
 #include <string>
 #include <string_view>
 #include <variant>
+#include <vector>
 
 #include "services/smtp/address.h"
 #include "services/smtp/capabilities.h"
+#include "services/smtp/client_identity.h"
 #include "services/smtp/command.h"
 #include "services/smtp/input_buffer.h"
 #include "services/smtp/reply_reader.h"
@@ -30,15 +33,19 @@ class ClientSession {
   struct Options {
     std::string client_name;   // for EHLO: a host name
     bool require_tls = false;  // STARTTLS before anything else, or nothing; never "if offered"
+    // XCLIENT before the first MAIL, or nothing.
+    std::optional<ClientIdentity> identity;
   };
 
   // Which deadline a read has.
-  enum class Wait : uint8_t { kGreeting, kHello, kStartTls, kEnvelope, kData, kVerdict, kReset, kQuit };
+  enum class Wait : uint8_t { kGreeting, kHello, kStartTls, kEnvelope, kData, kChunk, kVerdict, kReset, kQuit };
 
   // Write these octets; they hold until the next Advance(). -> kWritten | kClosed | kTimedOut
   struct Write {
     std::string_view octets;
     Wait wait;
+    // Octets of the message that the driver holds go with it, in the same write: before a dot, behind a BDAT.
+    enum class Message : uint8_t { kNone, kBefore, kBehind } message = Message::kNone;
   };
   // Read some octets into input(), at least one. -> kBytesRead | kClosed | kTimedOut
   struct Read {
@@ -59,17 +66,23 @@ class ClientSession {
   ClientSession& operator=(const ClientSession&) = delete;
 
   // The operations. Each is possible when the one before it has finished; which order makes sense: Connect, then
-  // (MailAndRcpt, Rcpt..., BeginData, FinishData | Reset)..., then Quit. On a conversation that is over they finish at
-  // once with kLost.
+  // (Identify, MailAndRcpt, Rcpt..., BeginData, SendChunk..., FinishData | Reset)..., then Quit. On a conversation that
+  // is over they finish at once with kLost.
   Action Connect();
+  // Our client is somebody else now (it has authenticated): XCLIENT again, unless that has been said.
+  Action Identify(const ClientIdentity& identity);
   // MAIL and the first RCPT; in one write where the next hop has PIPELINING. A refusal of MAIL concerns the whole
   // transaction; of RCPT, that recipient.
-  Action MailAndRcpt(const MailCommand& mail, const ForwardPath& recipient);
-  Action Rcpt(const ForwardPath& recipient);
-  // Accepted: 354 has come, the message may be written.
+  Action MailAndRcpt(const MailCommand& mail, const RcptCommand& recipient);
+  Action Rcpt(const RcptCommand& recipient);
+  // Accepted: 354 has come, or by_chunks(): the message may be written.
   Action BeginData();
-  // The message is written: its Write is the dot. From there on what goes wrong leaves the message in doubt.
-  Action FinishData();
+  // by_chunks(): `octets` of the message, which go behind its Write. Accepted: the next hop has them. A refusal ends
+  // the conversation (RFC 3030 2: what the next hop holds then cannot be known).
+  Action SendChunk(uint64_t octets);
+  // The message is written: its Write is the dot, or BDAT LAST with so many octets behind it. From there on what goes
+  // wrong leaves the message in doubt.
+  Action FinishData(uint64_t octets = 0);
   Action Reset();
   Action Quit();
 
@@ -80,8 +93,14 @@ class ClientSession {
   UpstreamOutcome Abort(Event event);
 
   InputBuffer& input() { return input_; }
-  // Of the last EHLO.
+  // Of the last EHLO: what this conversation can do.
   const Capabilities& capabilities() const { return capabilities_; }
+  // Of the last EHLO before XCLIENT: what it can do for anybody.
+  const Capabilities& offered() const { return offered_; }
+  // The transaction's message goes by BDAT, as it is, not by DATA: it is a binary one.
+  bool by_chunks() const { return by_chunks_; }
+  // As many transactions as the next hop takes in one session (RFC 9422) have been begun.
+  bool exhausted() const { return capabilities_.transactions_max && transactions_ >= *capabilities_.transactions_max; }
   // Another operation may be started.
   bool usable() const { return state_ == State::kIdle || state_ == State::kMessage; }
 
@@ -92,28 +111,33 @@ class ClientSession {
     kHello,
     kStartTls,
     kHandshake,
+    kXclient,
     kIdle,
     kMail,
     kRcpt,
     kData,
     kMessage,
+    kChunk,
     kVerdict,
     kReset,
     kQuit,
     kOver,
   };
 
-  Action Say(State next, std::string octets);
+  Action Say(State next, std::string octets, Write::Message message = Write::Message::kNone);
   Action SayHello();
+  Action SayIdentity();
   Action ReadOn() const;
   Action TakeReplies();
   Action TakeReply(UpstreamReply reply);
   Action TakeGreeting(UpstreamReply reply);
   Action TakeHello(UpstreamReply reply);
   Action TakeStartTls(const UpstreamReply& reply);
+  Action TakeXclient(UpstreamReply reply);
   Action TakeMail(UpstreamReply reply);
   Action TakeRcpt(UpstreamReply reply);
   Action TakeData(UpstreamReply reply);
+  Action TakeChunk(UpstreamReply reply);
   Action TakeVerdict(UpstreamReply reply);
   // The step has ended and the conversation goes on from `next`, unless the next hop said more than it was asked.
   Action Finish(State next, UpstreamOutcome outcome);
@@ -127,7 +151,12 @@ class ClientSession {
   InputBuffer input_;
   std::string output_;
   Capabilities capabilities_;
+  Capabilities offered_;
   bool tls_ = false;
+  std::vector<std::string> identity_lines_;  // still to be said, the first one last
+  bool identified_ = false;                  // they were made
+  uint64_t transactions_ = 0;                // MAILs said
+  bool by_chunks_ = false;
   std::string recipient_line_;            // RCPT, to be said after MAIL was accepted (no PIPELINING)
   bool pipelined_ = false;                // RCPT went with MAIL
   std::optional<UpstreamReply> refused_;  // the refusal of MAIL, while RCPT's answer is awaited

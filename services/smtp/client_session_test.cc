@@ -1,4 +1,4 @@
-// threats: T6, U2, U3, U4, E1 (what the next hop sees).
+// threats: B8, E1, E2, E6, T6, U2, U3, U4, U5, U6 (what the next hop sees).
 #include "services/smtp/client_session.h"
 
 #include <gtest/gtest.h>
@@ -14,17 +14,23 @@ namespace {
 using Kind = UpstreamOutcome::Kind;
 using Event = ClientSession::Event;
 
+constexpr OfferedParameters kAllOffered = {
+    .size = true, .eight_bit_mime = true, .binary_mime = true, .smtputf8 = true, .dsn = true, .utf8_transaction = true};
+
 // Plays the driver and the next hop: answers each write with the next reply of a script ("" : silence, then the end).
 class Rig {
  public:
-  explicit Rig(std::vector<std::string> replies, bool require_tls = false)
-      : session({"edge.example", require_tls}), replies_(std::move(replies)) {}
+  explicit Rig(std::vector<std::string> replies, bool require_tls = false,
+               std::optional<ClientIdentity> identity = std::nullopt)
+      : session({.client_name = "edge.example", .require_tls = require_tls, .identity = std::move(identity)}),
+        replies_(std::move(replies)) {}
 
   UpstreamOutcome Run(ClientSession::Action action) {
     for (;;) {
       if (auto* finished = std::get_if<ClientSession::Finished>(&action)) return finished->outcome;
       if (auto* write = std::get_if<ClientSession::Write>(&action)) {
         sent.emplace_back(write->octets);
+        last_message = write->message;
         action = session.Advance(write_event);
       } else if (auto* read = std::get_if<ClientSession::Read>(&action)) {
         last_wait = read->wait;
@@ -37,16 +43,16 @@ class Rig {
   }
 
   UpstreamOutcome Connect() { return Run(session.Connect()); }
-  UpstreamOutcome MailAndRcpt(std::string_view parameters = "") {
-    const MailCommand mail =
-        std::get<MailCommand>(ParseCommand("MAIL FROM:<A@B.example>" + std::string(parameters),
-                                           {.size = true, .eight_bit_mime = true, .binary_mime = true})
-                                  .command);
-    return Run(session.MailAndRcpt(mail, Path("<x@y.example>")));
+  // Parameters, and recipients, as a client gives them.
+  UpstreamOutcome MailAndRcpt(const std::string& parameters = "", const std::string& recipient = "<x@y.example>") {
+    const ParsedCommand parsed = ParseCommand("MAIL FROM:<A@B.example>" + parameters, kAllOffered);
+    return Run(session.MailAndRcpt(std::get<MailCommand>(parsed.command), Recipient(recipient)));
   }
-  UpstreamOutcome Rcpt(const char* path) { return Run(session.Rcpt(Path(path))); }
+  UpstreamOutcome Rcpt(const std::string& recipient) { return Run(session.Rcpt(Recipient(recipient))); }
 
-  static ForwardPath Path(const char* path) { return *ParseForwardPath(path).path; }
+  static RcptCommand Recipient(const std::string& path) {
+    return std::get<RcptCommand>(ParseCommand("RCPT TO:" + path, kAllOffered).command);
+  }
 
   void Feed(std::string_view octets) {
     std::memcpy(session.input().Prepare(octets.size()).data(), octets.data(), octets.size());
@@ -59,6 +65,7 @@ class Rig {
   Event tls_event = Event::kTlsEstablished;
   Event end_event = Event::kClosed;  // when the script is over
   ClientSession::Wait last_wait{};
+  ClientSession::Write::Message last_message{};
   int handshakes = 0;
 
  private:
@@ -75,6 +82,10 @@ class Rig {
 constexpr const char* kGreeting = "220 mx.example ESMTP\r\n";
 constexpr const char* kHello = "250-mx.example\r\n250-PIPELINING\r\n250-SIZE 1000\r\n250 8BITMIME\r\n";
 constexpr const char* kPlainHello = "250 mx.example\r\n";
+constexpr const char* kFullHello =
+    "250-mx.example\r\n250-PIPELINING\r\n250-DSN\r\n250-8BITMIME\r\n250-SMTPUTF8\r\n250-CHUNKING\r\n250 BINARYMIME\r\n";
+constexpr const char* kXclientHello =
+    "250-mx.example\r\n250-PIPELINING\r\n250 XCLIENT NAME ADDR PORT PROTO HELO LOGIN\r\n";
 constexpr const char* kTlsHello = "250-mx.example\r\n250 STARTTLS\r\n";
 
 TEST(ClientSession, GreetsAndLearns) {
@@ -356,8 +367,160 @@ TEST(ClientSession, WhatTheNextHopCannotCarryIsRefusedAtOnce) {
   const size_t writes = rig.sent.size();
   EXPECT_EQ(rig.MailAndRcpt(" BODY=8BITMIME").kind, Kind::kCannotCarry);
   EXPECT_EQ(rig.MailAndRcpt(" BODY=BINARYMIME").kind, Kind::kCannotCarry);
+  EXPECT_EQ(rig.MailAndRcpt(" SMTPUTF8").kind, Kind::kNotInternational);
+  EXPECT_EQ(rig.MailAndRcpt(" RET=HDRS").kind, Kind::kLacksExtension);
+  EXPECT_EQ(rig.MailAndRcpt(" ENVID=x").kind, Kind::kLacksExtension);
+  EXPECT_EQ(rig.MailAndRcpt("", "<x@y> NOTIFY=NEVER").kind, Kind::kLacksExtension);
+  EXPECT_TRUE(rig.MailAndRcpt("", "<x@y> ORCPT=rfc822;a").whole_transaction) << "MAIL has not been said";
   EXPECT_EQ(rig.sent.size(), writes);
   EXPECT_TRUE(rig.session.usable());
+}
+
+TEST(ClientSession, WhatARecipientLacksConcernsThatRecipient) {
+  Rig rig({kGreeting, kPlainHello, "250 a\r\n", "250 b\r\n", "250 c\r\n"});
+  rig.Connect();
+  ASSERT_TRUE(rig.MailAndRcpt().accepted());
+  const UpstreamOutcome outcome = rig.Rcpt("<z@y> NOTIFY=NEVER");
+  EXPECT_EQ(outcome.kind, Kind::kLacksExtension);
+  EXPECT_FALSE(outcome.whole_transaction);
+  EXPECT_FALSE(outcome.connection_lost());
+  EXPECT_TRUE(outcome.misconfigured());
+  EXPECT_TRUE(rig.Rcpt("<z@y>").accepted());
+}
+
+TEST(ClientSession, ExtensionsAreWrittenAnew) {
+  Rig rig({kGreeting, kFullHello, "250 a\r\n250 b\r\n", "250 c\r\n"});
+  rig.Connect();
+  ASSERT_TRUE(rig.MailAndRcpt(" smtputf8 envid=QQ+2B+3D314159+20x ret=hdrs body=8bitmime",
+                              "<\u0438\u0432\u0430\u043d@b\u00fccher.example> notify=DELAY,success "
+                              "orcpt=RFC822;a+2Bb+3Dc@x.example")
+                  .accepted());
+  EXPECT_EQ(rig.sent.back(),
+            "MAIL FROM:<A@b.example> BODY=8BITMIME SMTPUTF8 RET=HDRS ENVID=QQ+2B+3D314159+20x\r\n"
+            "RCPT TO:<\u0438\u0432\u0430\u043d@xn--bcher-kva.example> NOTIFY=SUCCESS,DELAY "
+            "ORCPT=RFC822;a+2Bb+3Dc@x.example\r\n");
+  ASSERT_TRUE(rig.Rcpt("<z@y> NOTIFY=NEVER").accepted());
+  EXPECT_EQ(rig.sent.back(), "RCPT TO:<z@y> NOTIFY=NEVER\r\n");
+}
+
+TEST(ClientSession, ABinaryMessageGoesByBdatAlone) {
+  Rig rig({kGreeting, kFullHello, "250 a\r\n250 b\r\n", "250 7 octets\r\n", "250 2.0.0 queued\r\n"});
+  rig.Connect();
+  ASSERT_TRUE(rig.MailAndRcpt(" BODY=BINARYMIME").accepted());
+  EXPECT_TRUE(rig.sent.back().starts_with("MAIL FROM:<A@b.example> BODY=BINARYMIME\r\n"));
+  EXPECT_TRUE(rig.session.by_chunks());
+  ASSERT_TRUE(rig.Run(rig.session.BeginData()).accepted());
+  ASSERT_TRUE(rig.Run(rig.session.SendChunk(7)).accepted());
+  EXPECT_EQ(rig.sent.back(), "BDAT 7\r\n");
+  EXPECT_EQ(rig.last_message, ClientSession::Write::Message::kBehind);
+  EXPECT_EQ(rig.last_wait, ClientSession::Wait::kChunk);
+  const UpstreamOutcome verdict = rig.Run(rig.session.FinishData(0));
+  EXPECT_EQ(rig.sent.back(), "BDAT 0 LAST\r\n");
+  EXPECT_EQ(rig.last_wait, ClientSession::Wait::kVerdict);
+  EXPECT_EQ(verdict.reply.text(), "queued");
+  EXPECT_TRUE(rig.session.usable());
+}
+
+TEST(ClientSession, ARefusedChunkEndsTheConversationAndIsTheAnswer) {
+  const struct {
+    const char* reply;
+    Kind kind;
+  } kCases[] = {{"552 5.3.4 too big\r\n", Kind::kRefused},
+                {"354 go\r\n", Kind::kOutOfStep},
+                {"250 ok\r\n250 more\r\n", Kind::kOutOfStep},
+                {"", Kind::kLost}};
+  for (const auto& test : kCases) {
+    Rig rig({kGreeting, kFullHello, "250 a\r\n250 b\r\n", test.reply});
+    rig.Connect();
+    ASSERT_TRUE(rig.MailAndRcpt(" BODY=BINARYMIME").accepted());
+    ASSERT_TRUE(rig.Run(rig.session.BeginData()).accepted());
+    EXPECT_EQ(rig.Run(rig.session.SendChunk(7)).kind, test.kind) << test.reply;
+    EXPECT_FALSE(rig.session.usable()) << test.reply;
+  }
+}
+
+TEST(ClientSession, AfterTheLastChunkWhatGoesWrongLeavesADoubt) {
+  Rig rig({kGreeting, kFullHello, "250 a\r\n250 b\r\n"});
+  rig.Connect();
+  ASSERT_TRUE(rig.MailAndRcpt(" BODY=BINARYMIME").accepted());
+  ASSERT_TRUE(rig.Run(rig.session.BeginData()).accepted());
+  EXPECT_EQ(rig.Run(rig.session.FinishData(7)).kind, Kind::kInDoubt);
+}
+
+TEST(ClientSession, TheNextHopsMailmaxIsKept) {
+  Rig rig({kGreeting, "250-mx.example\r\n250 LIMITS MAILMAX=1\r\n", "250 a\r\n", "250 b\r\n"});
+  rig.Connect();
+  EXPECT_FALSE(rig.session.exhausted());
+  ASSERT_TRUE(rig.MailAndRcpt().accepted());
+  EXPECT_TRUE(rig.session.exhausted());
+}
+
+ClientIdentity SomeClient() {
+  ClientIdentity client;
+  client.name_state = ClientIdentity::NameState::kConfirmed;
+  client.name = "client.example";
+  client.address = *base::IpAddress::Parse("192.0.2.7");
+  client.port = 4711;
+  client.esmtp = true;
+  client.helo = "laptop";
+  return client;
+}
+
+TEST(ClientSession, XclientComesBeforeMailAndBeginsAnew) {
+  Rig rig({kGreeting, kXclientHello, "220 mx.example ESMTP\r\n", kFullHello, "250 a\r\n250 b\r\n"}, false,
+          SomeClient());
+  ASSERT_TRUE(rig.Connect().accepted());
+  EXPECT_EQ(rig.sent, (std::vector<std::string>{"EHLO edge.example\r\n",
+                                                "XCLIENT NAME=client.example ADDR=192.0.2.7 PORT=4711 PROTO=ESMTP "
+                                                "HELO=laptop LOGIN=[UNAVAILABLE]\r\n",
+                                                "EHLO edge.example\r\n"}));
+  EXPECT_TRUE(rig.session.capabilities().dsn) << "what counts is said after XCLIENT";
+  EXPECT_FALSE(rig.session.offered().dsn) << "but it is said to this client alone";
+  EXPECT_TRUE(rig.MailAndRcpt().accepted());
+}
+
+TEST(ClientSession, XclientIsSaidInsideTls) {
+  Rig rig({kGreeting, kTlsHello, "220 go\r\n", kXclientHello, "220 again\r\n", kPlainHello}, /*require_tls=*/true,
+          SomeClient());
+  ASSERT_TRUE(rig.Connect().accepted());
+  EXPECT_EQ(rig.handshakes, 1);
+  EXPECT_EQ(rig.sent.size(), 5u);
+}
+
+TEST(ClientSession, ANewIdentityIsSaidOnce) {
+  Rig rig({kGreeting, kXclientHello, "220 a\r\n", kXclientHello, "220 b\r\n", kXclientHello}, false, SomeClient());
+  ASSERT_TRUE(rig.Connect().accepted());
+  const size_t writes = rig.sent.size();
+  EXPECT_TRUE(rig.Run(rig.session.Identify(SomeClient())).accepted());
+  EXPECT_EQ(rig.sent.size(), writes);
+  ClientIdentity other = SomeClient();
+  other.login = "alice@example.com";
+  EXPECT_TRUE(rig.Run(rig.session.Identify(other)).accepted());
+  EXPECT_TRUE(rig.sent[writes].ends_with(" LOGIN=alice@example.com\r\n"));
+  EXPECT_EQ(rig.sent.size(), writes + 2);
+}
+
+TEST(ClientSession, WithoutXclientNothingIsSaid) {
+  const struct {
+    std::vector<std::string> replies;
+    Kind kind;
+  } kCases[] = {
+      {{kGreeting, kHello}, Kind::kLacksExtension},
+      {{kGreeting, "250-mx.example\r\n250 XCLIENT SHOESIZE\r\n"}, Kind::kLacksExtension},
+      {{kGreeting, kXclientHello, "550 5.7.0 insufficient authorization\r\n"}, Kind::kRefusedUs},
+      {{kGreeting, kXclientHello, "421 4.3.0 later\r\n"}, Kind::kUnreachable},
+      {{kGreeting, kXclientHello, "250 ok\r\n"}, Kind::kOutOfStep},
+      {{kGreeting, kXclientHello, "220 a\r\n250 b\r\n"}, Kind::kOutOfStep},
+      {{kGreeting, kXclientHello}, Kind::kUnreachable},
+  };
+  for (const auto& test : kCases) {
+    Rig rig(test.replies, false, SomeClient());
+    const UpstreamOutcome outcome = rig.Connect();
+    EXPECT_EQ(outcome.kind, test.kind) << test.replies.back();
+    EXPECT_TRUE(outcome.whole_transaction);
+    EXPECT_FALSE(rig.session.usable());
+    for (const std::string& line : rig.sent) EXPECT_FALSE(line.starts_with("MAIL"));
+  }
 }
 
 TEST(ClientSession, A421ToMailInAGroupIsTheLastReply) {

@@ -47,6 +47,8 @@ inline constexpr std::chrono::seconds kClientWrite{60};
 // After a refusal in the greeting, or for lack of encryption: how long QUIT is waited for.
 inline constexpr std::chrono::seconds kRefusedSession{10};
 
+// A command to a next hop, octets with CR LF, where its extension says so (XCLIENT).
+inline constexpr size_t kUpstreamCommand = 512;
 // A reply of the next hop: octets, lines; and what of its text is passed on, octets.
 inline constexpr size_t kUpstreamReply = 4096;
 inline constexpr int kUpstreamReplyLines = 50;

@@ -19,11 +19,22 @@ bool IsOurFault(int code) {
 }  // namespace
 
 bool UpstreamOutcome::connection_lost() const {
-  return kind == Kind::kRefused ? reply.code == 421 : kind != Kind::kAccepted && kind != Kind::kCannotCarry;
+  switch (kind) {
+    case Kind::kAccepted:
+    case Kind::kCannotCarry:
+    case Kind::kNotInternational:
+    case Kind::kLacksExtension:
+      return false;
+    case Kind::kRefused:
+      return reply.code == 421;
+    default:
+      return true;
+  }
 }
 
 bool UpstreamOutcome::misconfigured() const {
-  return kind == Kind::kRefusedUs || (kind == Kind::kRefused && IsOurFault(reply.code));
+  return kind == Kind::kRefusedUs || kind == Kind::kLacksExtension ||
+         (kind == Kind::kRefused && IsOurFault(reply.code));
 }
 
 UpstreamOutcome UpstreamOutcome::Accepted(UpstreamReply reply) {
@@ -62,6 +73,7 @@ Reply ReplyToClient(const UpstreamOutcome& outcome, policy::Dialect dialect) {
                                       reply.text());
     }
     case Kind::kRefusedUs:
+    case Kind::kLacksExtension:
       return replies::UpstreamMisconfigured();
     case Kind::kUnreachable:
     case Kind::kLost:
@@ -77,6 +89,8 @@ Reply ReplyToClient(const UpstreamOutcome& outcome, policy::Dialect dialect) {
       return replies::NoUpstreamConnection();
     case Kind::kCannotCarry:
       return replies::BodyTypeNotOffered();
+    case Kind::kNotInternational:
+      return replies::RecipientNotAscii();
   }
   // An accepted step has its own reply; this is the safe answer to a caller that asks for a refusal.
   return replies::UpstreamLost(dialect);

@@ -76,12 +76,14 @@ TEST(UpstreamOutcome, FailuresOfTheConnection) {
       {Kind::kRefusedUs, "451 4.3.5", "451 4.3.5"},   {Kind::kTlsNotOffered, "451 4.7.4", "451 4.7.4"},
       {Kind::kTlsFailed, "451 4.7.5", "451 4.7.5"},   {Kind::kNoConnection, "451 4.3.2", "451 4.3.2"},
       {Kind::kCannotCarry, "554 5.6.3", "554 5.6.3"},
+      {Kind::kNotInternational, "553 5.6.7", "553 5.6.7"},
+      {Kind::kLacksExtension, "451 4.3.5", "451 4.3.5"},
   };
   for (const auto& test : kCases) {
     EXPECT_EQ(codes(test.kind, policy::Dialect::kRfc), test.rfc);
     EXPECT_EQ(codes(test.kind, policy::Dialect::kExchange), test.exchange);
     EXPECT_TRUE(UpstreamOutcome::Failed(test.kind).whole_transaction);
-    EXPECT_EQ(UpstreamOutcome::Failed(test.kind).connection_lost(), test.kind != Kind::kCannotCarry);
+    EXPECT_EQ(UpstreamOutcome::Failed(test.kind).connection_lost(), test.kind < Kind::kCannotCarry);
   }
   EXPECT_TRUE(UpstreamOutcome::Failed(Kind::kInDoubt).in_doubt());
 }

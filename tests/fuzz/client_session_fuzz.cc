@@ -1,11 +1,13 @@
 // A next hop that says anything at any time. Whatever it says, we send only whole commands of ours, in an order that
 // makes sense; nothing follows the end of the conversation; a dot goes out only after 354 and never after an early
-// answer.
+// answer; a binary message goes by BDAT alone, and only where it was offered; where XCLIENT is due, nothing of a
+// transaction comes before it.
 //
 // The input: octets of the next hop, cut at each 0xff into what one read brings; an octet 0xfe alone is a time-out, an
 // empty piece the end of the connection. The first octet chooses the operations.
 #include <algorithm>
 #include <cstring>
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -19,19 +21,27 @@ using Event = ClientSession::Event;
 
 class Fuzzer {
  public:
-  Fuzzer(std::string_view script, bool require_tls) : session_({"edge.example", require_tls}), script_(script) {
-    require_tls_ = require_tls;
-  }
+  Fuzzer(std::string_view script, bool require_tls, bool identify)
+      : session_({.client_name = "edge.example", .require_tls = require_tls, .identity = Identity(identify, "")}),
+        script_(script),
+        require_tls_(require_tls),
+        identify_(identify) {}
 
   void Run(uint8_t choices) {
     Perform(session_.Connect());
     for (int round = 0; round < 8 && session_.usable();
          ++round, choices = static_cast<uint8_t>(choices << 1 | choices >> 7)) {
+      if (identify_ && !Perform(session_.Identify(*Identity(true, choices & 1 ? "b\r\n+=\xff" : ""))).accepted()) {
+        continue;
+      }
       MailCommand mail;
       mail.path = *ParseReversePath("<\"a b\"@x.example>").path;
       mail.size = 7;
       if (choices & 1) mail.body = BodyType::k8BitMime;
-      const ForwardPath recipient = *ParseForwardPath("<c@y.example>").path;
+      if (choices & 64) mail.body = BodyType::kBinaryMime;
+      if (choices & 128) mail.envelope_id = "a+b=c";
+      RcptCommand recipient{.path = *ParseForwardPath("<c@y.example>").path};
+      if (choices & 128) recipient.notify = {.given = true, .never = true};
       if (!Perform(session_.MailAndRcpt(mail, recipient)).accepted()) continue;
       if (choices & 2) Perform(session_.Rcpt(recipient));
       if (choices & 4 || !session_.usable()) {
@@ -39,15 +49,16 @@ class Fuzzer {
         continue;
       }
       if (!Perform(session_.BeginData()).accepted()) continue;
+      if (session_.by_chunks()) {
+        SendChunks();
+        continue;
+      }
       GATEPOST_CHECK(sent_.ends_with("DATA\r\n"));
       if (choices & 8) {
         GATEPOST_CHECK(!session_.Abort(NextRead()).accepted());
         break;
       }
-      const UpstreamOutcome verdict = Perform(session_.FinishData());
-      const bool dot_sent = sent_.ends_with("\r\n.\r\n");
-      GATEPOST_CHECK(dot_sent || !verdict.accepted());
-      GATEPOST_CHECK(dot_sent || !verdict.in_doubt());
+      CheckVerdict(Perform(session_.FinishData()), "\r\n.\r\n");
     }
     Perform(session_.Quit());
     GATEPOST_CHECK(!session_.usable());
@@ -59,9 +70,35 @@ class Fuzzer {
       if (sent_[i] == '\r') GATEPOST_CHECK(i + 1 < sent_.size() && sent_[i + 1] == '\n');
     }
     if (require_tls_ && handshakes_ == 0) GATEPOST_CHECK(sent_.find("MAIL") == std::string::npos);
+    if (identify_) GATEPOST_CHECK(sent_.substr(0, sent_.find("\nXCLIENT ")).find("\nMAIL") == std::string::npos);
   }
 
  private:
+  static std::optional<ClientIdentity> Identity(bool wanted, std::string_view login) {
+    if (!wanted) return std::nullopt;
+    ClientIdentity client;
+    client.address = *base::IpAddress::Parse("2001:db8::1");
+    client.helo = "c.example";
+    client.login = login;
+    return client;
+  }
+
+  void SendChunks() {
+    GATEPOST_CHECK(session_.capabilities().chunking && session_.capabilities().binary_mime);
+    if (!Perform(session_.SendChunk(7)).accepted()) {
+      GATEPOST_CHECK(!session_.usable());
+      return;
+    }
+    GATEPOST_CHECK(sent_.ends_with("\r\nBDAT 7\r\n"));
+    CheckVerdict(Perform(session_.FinishData(9)), "\r\nBDAT 9 LAST\r\n");
+  }
+
+  void CheckVerdict(const UpstreamOutcome& verdict, std::string_view end_of_data) {
+    const bool sent = sent_.ends_with(end_of_data);
+    GATEPOST_CHECK(sent || !verdict.accepted());
+    GATEPOST_CHECK(sent || !verdict.in_doubt());
+  }
+
   UpstreamOutcome Perform(ClientSession::Action action) {
     for (;;) {
       if (auto* finished = std::get_if<ClientSession::Finished>(&action)) {
@@ -73,6 +110,8 @@ class Fuzzer {
       }
       if (auto* write = std::get_if<ClientSession::Write>(&action)) {
         GATEPOST_CHECK(write->octets.ends_with("\r\n"));
+        const bool chunk = write->message == ClientSession::Write::Message::kBehind;
+        GATEPOST_CHECK(chunk == write->octets.starts_with("BDAT "));
         sent_.append(write->octets);
         action = session_.Advance(Event::kWritten);
       } else if (std::holds_alternative<ClientSession::Read>(action)) {
@@ -100,7 +139,8 @@ class Fuzzer {
   ClientSession session_;
   std::string_view script_;
   std::string sent_;
-  bool require_tls_;
+  const bool require_tls_;
+  const bool identify_;
   int handshakes_ = 0;
 };
 
@@ -110,6 +150,6 @@ class Fuzzer {
 extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, size_t size) {
   if (size == 0) return 0;
   const std::string_view script(reinterpret_cast<const char*>(data) + 1, size - 1);
-  gatepost::smtp::Fuzzer(script, (data[0] & 16) != 0).Run(data[0]);
+  gatepost::smtp::Fuzzer(script, (data[0] & 16) != 0, (data[0] & 32) != 0).Run(data[0]);
   return 0;
 }

@@ -19,7 +19,7 @@ UpstreamOutcome ScriptedNextHop::Open(const MailCommand& mail, const ForwardPath
   if (local == "refusedus") return fail(UpstreamOutcome::Kind::kRefusedUs);
   if (local == "notls") return fail(UpstreamOutcome::Kind::kTlsNotOffered);
   if (client_ == nullptr) {
-    client_ = std::make_unique<ClientSession>(ClientSession::Options{"mx.example", false});
+    client_ = std::make_unique<ClientSession>(ClientSession::Options{.client_name = "mx.example"});
     connections_.emplace_back();
     received_.clear();
     closes_ = in_message_ = mail_ = false;
@@ -28,12 +28,12 @@ UpstreamOutcome ScriptedNextHop::Open(const MailCommand& mail, const ForwardPath
     GATEPOST_CHECK(connected.accepted());
     connections_.back().octets.clear();  // EHLO
   }
-  return Run(client_->MailAndRcpt(mail, recipient));
+  return Run(client_->MailAndRcpt(mail, {.path = recipient}));
 }
 
 UpstreamOutcome ScriptedNextHop::AddRecipient(const ForwardPath& recipient) {
   GATEPOST_CHECK(client_ != nullptr);
-  return Run(client_->Rcpt(recipient));
+  return Run(client_->Rcpt({.path = recipient}));
 }
 
 UpstreamOutcome ScriptedNextHop::BeginData() {
