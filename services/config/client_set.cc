@@ -7,6 +7,7 @@
 
 #include "services/base/ip_address.h"
 #include "services/base/strings.h"
+#include "services/config/domain_name.h"
 #include "services/config/limits.h"
 #include "services/config/validate.h"
 
@@ -97,10 +98,19 @@ Intervals Named(const google::protobuf::RepeatedPtrField<v1::ClientEntry>& entri
   return Merge(std::move(intervals));
 }
 
+// Nobody knows how many addresses have names in a domain: a top-level domain counts as everybody, another as nobody
+// more than one organisation.
+bool NamesEverybody(const google::protobuf::RepeatedPtrField<v1::ClientEntry>& entries) {
+  return std::any_of(entries.begin(), entries.end(), [](const v1::ClientEntry& entry) {
+    return entry.has_domain() && entry.domain().find('.') == std::string::npos;
+  });
+}
+
 // The addresses of one family that a list lets through.
 Intervals Admitted(v1::ListMode mode, const google::protobuf::RepeatedPtrField<v1::ClientEntry>& entries, bool v4) {
   Intervals named = Named(entries, v4);
-  return mode == v1::ONLY_LIST ? named : Complement(named, v4 ? 32 : 128);
+  if (mode != v1::ONLY_LIST) return Complement(named, v4 ? 32 : 128);
+  return NamesEverybody(entries) ? Complement({}, v4 ? 32 : 128) : named;
 }
 
 // What is nobody's part of the Internet: private, link-local, this machine.
@@ -149,11 +159,11 @@ absl::StatusOr<std::string> Canonical(const v1::ClientEntry& entry) {
       return range->ToString();
     }
     case v1::ClientEntry::kDomain:
-      return absl::UnimplementedError("is not enforced by this release: domain entries need reverse lookups");
+      return CanonicalDomain(entry.domain());
     case v1::ClientEntry::CLIENT_NOT_SET:
       break;
   }
-  return absl::InvalidArgumentError("must have an address, a subnet or a range");
+  return absl::InvalidArgumentError("must have an address, a subnet, a range or a domain");
 }
 
 const char* FieldOf(const v1::ClientEntry& entry) {
@@ -175,7 +185,8 @@ const char* FieldOf(const v1::ClientEntry& entry) {
 void SetText(v1::ClientEntry* entry, std::string text) {
   if (entry->has_address()) entry->set_address(std::move(text));
   else if (entry->has_subnet()) entry->set_subnet(std::move(text));
-  else entry->set_range(std::move(text));
+  else if (entry->has_range()) entry->set_range(std::move(text));
+  else entry->set_domain(std::move(text));
 }
 
 }  // namespace

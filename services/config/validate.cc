@@ -9,6 +9,7 @@
 #include <chrono>
 #include <set>
 
+#include "services/base/ip_address.h"
 #include "services/base/strings.h"
 #include "services/config/client_set.h"
 #include "services/config/domain_name.h"
@@ -76,6 +77,7 @@ class Judge {
   void CheckDomain(std::string* domain, std::string_view field);
   void CheckDomains(google::protobuf::RepeatedPtrField<v1::DomainEntry>* domains, int limit, std::string_view field);
   void CheckPem(std::string_view pem, std::string_view field);
+  void CheckPermission(const v1::Permission& permission, std::string_view field);
 
   void General();
   void Listeners();
@@ -90,6 +92,7 @@ class Judge {
   void Delivery();
   void DefaultRoute();
   void Timeouts();
+  void Lookups();
   void WholesAndSize();
 
   v1::VirtualServer& server_;
@@ -208,8 +211,7 @@ void Judge::Authentication() {
   NotEnforced(authentication->integrated().realms_size() > 0, "authentication.integrated.realms");
   MustBeDefault(authentication->token(), defaults.token(), "authentication.token");
   MustBeDefault(authentication->external(), defaults.external(), "authentication.external");
-  MustBeDefault(authentication->submit(), defaults.submit(), "authentication.submit");
-  NotEnforced(authentication->send_as() != v1::Authentication::ANY_ADDRESS, "authentication.send_as");
+  CheckPermission(authentication->submit(), "authentication.submit");
   NotEnforced(authentication->legacy_auth_line(), "authentication.legacy_auth_line");
 }
 
@@ -223,7 +225,7 @@ void Judge::Tls() {
 
 void Judge::Relay() {
   v1::Relay* relay = server_.mutable_relay();
-  MustBeDefault(relay->authenticated(), defaults_.relay().authenticated(), "relay.authenticated");
+  CheckPermission(relay->authenticated(), "relay.authenticated");
   if (!CheckCount(relay->entries_size(), kMaxListEntries, "relay.entries")) return;
   NormalizeEntries(relay->mutable_entries(), "virtual_server.relay.entries", &violations_);
   server_.set_open_relay(IsOpenRelay(server_));
@@ -242,7 +244,6 @@ void Judge::SessionLimits() {
   CheckRange(limits.min_data_rate(), 0, 1'000'000, "session_limits.min_data_rate");
   CheckDuration(limits.max_duration(), minutes(1), hours(7 * 24), "session_limits.max_duration");
   CheckDuration(limits.banner_delay(), seconds(0), seconds(60), "session_limits.banner_delay");
-  NotEnforced(limits.banner_delay().seconds() != 0 || limits.banner_delay().nanos() != 0, "session_limits.banner_delay");
   CheckRange(limits.max_protocol_errors(), 1, 1'000, "session_limits.max_protocol_errors");
   CheckRange(limits.max_refused_recipients(), 1, 10'000, "session_limits.max_refused_recipients");
   CheckRange(limits.max_excess_recipients(), 1, 100'000, "session_limits.max_excess_recipients");
@@ -267,7 +268,7 @@ void Judge::ConnectionLimits() {
   const v1::ConnectionLimits& limits = server_.connection_limits();
   CheckRange(limits.max_per_source(), 0, 1'000'000, "connection_limits.max_per_source");
   CheckRange(limits.max_total(), 0, 1'000'000, "connection_limits.max_total");
-  NotEnforced(limits.max_new_per_source_per_minute() != 0, "connection_limits.max_new_per_source_per_minute");
+  CheckRange(limits.max_new_per_source_per_minute(), 0, 1'000'000, "connection_limits.max_new_per_source_per_minute");
 }
 
 void Judge::DefaultRoute() {
@@ -317,16 +318,48 @@ void Judge::Delivery() {
   NotEnforced(delivery->routes_size() > 0, "delivery.routes");
   delivery->clear_routes();
   NotEnforced(delivery->attempt_direct_delivery(), "delivery.attempt_direct_delivery");
-  NotEnforced(!delivery->ehlo_name().empty(), "delivery.ehlo_name");
+  if (!delivery->ehlo_name().empty()) CheckDomain(delivery->mutable_ehlo_name(), "delivery.ehlo_name");
   NotEnforced(!delivery->masquerade_domain().empty(), "delivery.masquerade_domain");
   NotEnforced(delivery->dns_servers_size() > 0, "delivery.dns_servers");
   NotEnforced(delivery->max_connections() != 0, "delivery.max_connections");
   NotEnforced(delivery->max_connections_per_next_hop() != 0, "delivery.max_connections_per_next_hop");
 }
 
+void Judge::Lookups() {
+  using std::chrono::seconds;
+  CheckDuration(server_.reverse_lookup().timeout(), milliseconds(100), seconds(30), "reverse_lookup.timeout");
+  NotEnforced(server_.reverse_lookup().annotate_received(), "reverse_lookup.annotate_received");
+  v1::Filters* filters = server_.mutable_filters();
+  CheckDuration(filters->timeout(), milliseconds(100), seconds(30), "filters.timeout");
+  if (!CheckCount(filters->block_lists_size(), kMaxBlockLists, "filters.block_lists")) return;
+  std::set<std::string> seen;
+  for (int i = 0; i < filters->block_lists_size(); ++i) {
+    v1::BlockList* list = filters->mutable_block_lists(i);
+    const std::string at = StrCat("filters.block_lists[", i, "]");
+    CheckDomain(list->mutable_zone(), StrCat(at, ".zone"));
+    if (!seen.insert(list->zone()).second) Add(StrCat(at, ".zone"), "is in the list already");
+    if (!CheckCount(list->answers_size(), kMaxBlockListAnswers, StrCat(at, ".answers"))) continue;
+    for (int j = 0; j < list->answers_size(); ++j) {
+      const absl::StatusOr<base::IpAddress> answer = base::IpAddress::Parse(list->answers(j));
+      if (!answer.ok() || !answer->is_v4() || !answer->IsLoopback())
+        Add(StrCat(at, ".answers[", j, "]"), "must be an address within 127.0.0.0/8");
+    }
+  }
+}
+
+void Judge::CheckPermission(const v1::Permission& permission, std::string_view field) {
+  const std::string list = StrCat(field, ".principals");
+  if (!CheckCount(permission.principals_size(), kMaxListEntries, list)) return;
+  std::set<std::string_view> seen;
+  for (int i = 0; i < permission.principals_size(); ++i) {
+    const std::string& principal = permission.principals(i);
+    if (!IsResourceName(principal, "users/") && !IsResourceName(principal, "groups/"))
+      Add(StrCat(list, "[", i, "]"), "must be `users/{id}` or `groups/{id}`");
+    if (!seen.insert(principal).second) Add(StrCat(list, "[", i, "]"), "is in the list already");
+  }
+}
+
 void Judge::WholesAndSize() {
-  MustBeDefault(server_.reverse_lookup(), defaults_.reverse_lookup(), "reverse_lookup");
-  MustBeDefault(server_.filters(), defaults_.filters(), "filters");
   if (server_.ByteSizeLong() > kMaxVirtualServerOctets)
     violations_.Add("virtual_server", StrCat("is larger than ", kMaxVirtualServerOctets, " octets"));
 }
@@ -345,6 +378,7 @@ void Judge::Run() {
   MessageLimits();
   ConnectionLimits();
   Delivery();
+  Lookups();
   WholesAndSize();
 }
 

@@ -146,14 +146,7 @@ TEST(ValidateTest, WhatIsNotEnforcedIsRefusedUnlessAtItsDefault) {
     const char* text;
     const char* field;
   } kCases[] = {
-      {"reverse_lookup { timeout { seconds: 2 } }", "virtual_server.reverse_lookup"},
-      {"reverse_lookup { on_lookup_failure: ALLOW }", "virtual_server.reverse_lookup"},
-      {"reverse_lookup { annotate_received: true }", "virtual_server.reverse_lookup"},
-      {"connection_control { entries { domain: 'example.com' } }", "virtual_server.connection_control.entries[0].domain"},
-      {"relay { entries { domain: 'example.com' } }", "virtual_server.relay.entries[0].domain"},
-      {"relay { authenticated { mode: ONLY_LIST } }", "virtual_server.relay.authenticated"},
-      {"authentication { submit { principals: 'users/a' } }", "virtual_server.authentication.submit"},
-      {"authentication { send_as: OWN_ADDRESSES }", "virtual_server.authentication.send_as"},
+      {"reverse_lookup { annotate_received: true }", "virtual_server.reverse_lookup.annotate_received"},
       {"authentication { legacy_auth_line: true }", "virtual_server.authentication.legacy_auth_line"},
       {"authentication { integrated { requires_tls: false } }", "virtual_server.authentication.integrated.requires_tls"},
       {"authentication { integrated { ntlm { require_mic: true } } }", "virtual_server.authentication.integrated.ntlm"},
@@ -164,12 +157,8 @@ TEST(ValidateTest, WhatIsNotEnforcedIsRefusedUnlessAtItsDefault) {
       {"tls { min_cipher_bits: 256 }", "virtual_server.tls.min_cipher_bits"},
       {"tls { unknown_name: REFUSE }", "virtual_server.tls.unknown_name"},
       {"tls { client_certificates { mode: REQUESTED } }", "virtual_server.tls.client_certificates"},
-      {"session_limits { banner_delay { nanos: 1000 } }", "virtual_server.session_limits.banner_delay"},
-      {"connection_limits { max_new_per_source_per_minute: 1 }",
-       "virtual_server.connection_limits.max_new_per_source_per_minute"},
       {"delivery { routes { domains { domain: 'a.example' } } }", "virtual_server.delivery.routes"},
       {"delivery { attempt_direct_delivery: true }", "virtual_server.delivery.attempt_direct_delivery"},
-      {"delivery { ehlo_name: 'a.example' }", "virtual_server.delivery.ehlo_name"},
       {"delivery { masquerade_domain: 'a.example' }", "virtual_server.delivery.masquerade_domain"},
       {"delivery { dns_servers: '192.0.2.53' }", "virtual_server.delivery.dns_servers"},
       {"delivery { max_connections: 1 }", "virtual_server.delivery.max_connections"},
@@ -177,10 +166,35 @@ TEST(ValidateTest, WhatIsNotEnforcedIsRefusedUnlessAtItsDefault) {
       {"delivery { default_route { client_identity: XCLIENT } }", "virtual_server.delivery.default_route.client_identity"},
       {"delivery { default_route { authentication { user: 'u' password: 'p' } } }",
        "virtual_server.delivery.default_route.authentication"},
-      {"filters { block_lists { zone: 'bl.example' } }", "virtual_server.filters"},
-      {"filters { on_lookup_failure: DENY }", "virtual_server.filters"},
   };
   for (const auto& test : kCases) EXPECT_EQ(Fields(test.text), Strings{test.field}) << test.text;
+}
+
+TEST(ValidateTest, LookupsPermissionsAndPacesAreJudgedFieldByField) {
+  const struct {
+    const char* text;
+    Strings fields;
+  } kCases[] = {
+      {"reverse_lookup { timeout { nanos: 100000000 } on_lookup_failure: ALLOW }", {}},
+      {"reverse_lookup { timeout { nanos: 99000000 } }", {"virtual_server.reverse_lookup.timeout"}},
+      {"reverse_lookup { timeout { seconds: 31 } }", {"virtual_server.reverse_lookup.timeout"}},
+      {"connection_control { entries { domain: 'Example.com' } entries { domain: '-x' } entries { domain: 'example.COM' } }",
+       {"virtual_server.connection_control.entries[1].domain", "virtual_server.connection_control.entries[2].domain"}},
+      {"authentication { submit { principals: 'users/a' principals: 'groups/b' } send_as: OWN_ADDRESSES }", {}},
+      {"authentication { submit { principals: 'users/a' principals: 'bob' principals: 'users/a' } }",
+       {"virtual_server.authentication.submit.principals[1]", "virtual_server.authentication.submit.principals[2]"}},
+      {"relay { authenticated { mode: ONLY_LIST principals: 'edges/a' } }",
+       {"virtual_server.relay.authenticated.principals[0]"}},
+      {"session_limits { banner_delay { seconds: 60 } } connection_limits { max_new_per_source_per_minute: 1000000 }", {}},
+      {"session_limits { banner_delay { seconds: 61 } } connection_limits { max_new_per_source_per_minute: 1000001 }",
+       {"virtual_server.session_limits.banner_delay", "virtual_server.connection_limits.max_new_per_source_per_minute"}},
+      {"filters { block_lists { zone: 'bl.example' answers: '127.0.0.2' } on_lookup_failure: DENY }", {}},
+      {"filters { block_lists { zone: 'bl.example' answers: '10.0.0.2' } block_lists { zone: 'BL.example' } }",
+       {"virtual_server.filters.block_lists[0].answers[0]", "virtual_server.filters.block_lists[1].zone"}},
+      {"delivery { ehlo_name: 'out.example.com' }", {}},
+      {"delivery { ehlo_name: 'a b' }", {"virtual_server.delivery.ehlo_name"}},
+  };
+  for (const auto& test : kCases) EXPECT_EQ(Fields(test.text), test.fields) << test.text;
 }
 
 TEST(ValidateTest, WhatIsNotEnforcedMayStandAtItsDefault) {

@@ -5,7 +5,7 @@
 
 #include "services/base/status_macros.h"
 #include "services/base/strings.h"
-#include "services/edge/translate.h"
+#include "services/rpc/translate.h"
 #include "services/tls/context.h"
 
 namespace gatepost::edge {
@@ -83,7 +83,7 @@ absl::StatusOr<std::shared_ptr<const Snapshot>> Compiler::Compile(const Resource
 absl::StatusOr<std::shared_ptr<const VirtualServerRuntime>> Compiler::CompileOne(const std::string& name,
                                                                                  const Sources& sources,
                                                                                  const Compiled* before) {
-  GATEPOST_ASSIGN_OR_RETURN(policy::VirtualServer settings, Translate(*sources.virtual_server));
+  GATEPOST_ASSIGN_OR_RETURN(policy::VirtualServer settings, rpc::Translate(*sources.virtual_server));
   VirtualServerRuntime::Parts parts;
   parts.name = name;
 
@@ -114,7 +114,7 @@ absl::StatusOr<std::shared_ptr<const VirtualServerRuntime>> Compiler::CompileOne
   // The way to the next hops.
   auto route = std::make_shared<Route>();
   route->timeouts = settings.delivery.timeouts;
-  route->client_name = settings.fqdn;
+  route->client_name = settings.delivery.ehlo_name.empty() ? settings.fqdn : settings.delivery.ehlo_name;
   std::shared_ptr<const tls::ClientContext> upstream_tls;
   if (settings.delivery.tls.mode == policy::UpstreamTlsMode::kRequired) {
     absl::StatusOr<std::shared_ptr<const tls::ClientContext>> made = tls::ClientContext::Make(

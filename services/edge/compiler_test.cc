@@ -60,7 +60,7 @@ TEST_F(CompilerTest, OneBadVirtualServerRefusesTheUnitAndChangesNothing) {
   const auto before = compiler_.Compile(first);
   const auto bad = compiler_.Compile(With(first, Parse(R"(epoch: "e" revision: 2
       virtual_servers { name: "virtualServers/a" fqdn: "changed.example" }
-      virtual_servers { name: "virtualServers/b" fqdn: "b.example" filters { block_lists { zone: "x" } } })")));
+      virtual_servers { name: "virtualServers/b" fqdn: "b.example" delivery { attempt_direct_delivery: true } })")));
   ASSERT_FALSE(bad.ok());
   EXPECT_NE(bad.status().message().find("virtualServers/b"), absl::string_view::npos);
   const auto again = compiler_.Compile(first);

@@ -222,6 +222,8 @@ enum class ClientIdentity : uint8_t { kNotSent, kXclient, kProxyV2 };
 struct Delivery {
   std::vector<NextHop> next_hops;
   UpstreamTls tls;
+  // Said to next hops in EHLO; empty: the virtual server's fqdn.
+  std::string ehlo_name;
   ClientIdentity client_identity = ClientIdentity::kNotSent;
   // Takes the place of a local domain in the reverse-path; empty: none.
   std::string masquerade_domain;

@@ -1,12 +1,12 @@
 // Row 30 of the failures: what this edge does not know or does not enforce is refused, never misread.
-#include "services/edge/translate.h"
+#include "services/rpc/translate.h"
 
 #include <google/protobuf/text_format.h>
 
 #include "gtest/gtest.h"
 #include "services/base/strings.h"
 
-namespace gatepost::edge {
+namespace gatepost::rpc {
 namespace {
 
 config::v1::VirtualServer Parse(const std::string& text) {
@@ -90,8 +90,6 @@ TEST(TranslateTest, WhatIsNotEnforcedIsRefusedByName) {
   const std::pair<const char*, const char*> cases[] = {
       {"listeners { address: '::1' port: 25 proxy_protocol { required: true } }",
        "listeners[0].proxy_protocol.required"},
-      {"connection_control { entries { domain: 'evil.example' } }", "connection_control.entries[0].domain"},
-      {"relay { entries { domain: 'good.example' } }", "relay.entries[0].domain"},
       {"relay { authenticated { mode: ONLY_LIST } }", "relay.authenticated"},
       {"authentication { submit { principals: 'users/a' } }", "authentication.submit"},
       {"authentication { send_as: OWN_ADDRESSES }", "authentication.send_as"},
@@ -101,14 +99,11 @@ TEST(TranslateTest, WhatIsNotEnforcedIsRefusedByName) {
       {"tls { min_cipher_bits: 256 }", "tls.min_cipher_bits"},
       {"tls { unknown_name: REFUSE }", "tls.unknown_name"},
       {"tls { client_certificates { mode: MANDATORY } }", "tls.client_certificates.mode"},
-      {"session_limits { banner_delay { seconds: 1 } }", "session_limits.banner_delay"},
-      {"connection_limits { max_new_per_source_per_minute: 1 }", "connection_limits.max_new_per_source_per_minute"},
       {"delivery { routes { } }", "delivery.routes"},
       {"delivery { attempt_direct_delivery: true }", "delivery.attempt_direct_delivery"},
       {"delivery { masquerade_domain: 'x.example' }", "delivery.masquerade_domain"},
       {"delivery { default_route { client_identity: XCLIENT } }", "delivery.default_route.client_identity"},
       {"delivery { default_route { authentication { user: 'u' } } }", "delivery.default_route.authentication"},
-      {"filters { block_lists { zone: 'bl.example' } }", "filters.block_lists"},
   };
   for (const auto& [text, field] : cases) {
     const auto result = Translate(Parse(text));
@@ -149,6 +144,31 @@ TEST(TranslateTest, UnknownValuesOfALaterVersionAreRefused) {
   EXPECT_FALSE(Translate(Parse("connection_control { entries { comment: 'later' } }")).ok());
 }
 
+TEST(TranslateTest, LookupsPermissionsAndPacesReachTheirPlace) {
+  const auto result = Translate(Parse(
+      "revision: 7 connection_control { entries { domain: 'Spam.Example' } } "
+      "reverse_lookup { timeout { nanos: 500000000 } on_lookup_failure: DENY } "
+      "filters { block_lists { zone: 'bl.example' answers: '127.0.0.2' } timeout { seconds: 2 } on_lookup_failure: TEMPFAIL } "
+      "authentication { submit { mode: ONLY_LIST principals: 'groups/staff' } send_as: OWN_ADDRESSES } "
+      "relay { authenticated { principals: 'users/eve' } } "
+      "session_limits { banner_delay { nanos: 250000000 } } connection_limits { max_new_per_source_per_minute: 30 }"));
+  ASSERT_TRUE(result.ok()) << result.status();
+  EXPECT_EQ(result->revision, 7);
+  EXPECT_EQ(std::get<policy::ClientDomain>(result->connection_control.entries.at(0)).domain, "spam.example");
+  EXPECT_EQ(result->reverse_lookup.timeout, std::chrono::milliseconds(500));
+  EXPECT_EQ(result->reverse_lookup.on_lookup_failure, policy::OnLookupFailure::kDeny);
+  EXPECT_EQ(result->filters.block_lists.at(0).zone, "bl.example");
+  EXPECT_EQ(result->filters.block_lists.at(0).answers.at(0).ToString(), "127.0.0.2");
+  EXPECT_EQ(result->filters.timeout, std::chrono::seconds(2));
+  EXPECT_EQ(result->filters.on_lookup_failure, policy::OnLookupFailure::kTempfail);
+  EXPECT_EQ(result->authentication.submit.mode, policy::ListMode::kOnlyList);
+  EXPECT_EQ(result->authentication.submit.principals.at(0), "groups/staff");
+  EXPECT_EQ(result->authentication.send_as, policy::SendAs::kOwnAddresses);
+  EXPECT_EQ(result->relay.authenticated.principals.at(0), "users/eve");
+  EXPECT_EQ(result->limits.banner_delay, std::chrono::milliseconds(250));
+  EXPECT_EQ(result->limits.new_connections_per_minute, 30u);
+}
+
 // How much of an address is logged is not worth a refusal: the least.
 TEST(TranslateTest, UnknownLoggingOfAddressesIsNone) {
   config::v1::VirtualServer server = Parse("");
@@ -170,4 +190,4 @@ TEST(TranslateTest, MalformedAddressesAndDomainsAreRefused) {
 }
 
 }  // namespace
-}  // namespace gatepost::edge
+}  // namespace gatepost::rpc

@@ -1,17 +1,19 @@
-#include "services/edge/translate.h"
+#include "services/rpc/translate.h"
 
 #include <utility>
 
 #include "google/protobuf/duration.pb.h"
+#include "services/base/domain_name.h"
 #include "services/base/ip_address.h"
 #include "services/base/status_macros.h"
 #include "services/base/strings.h"
-#include "services/smtp/address.h"
 
-namespace gatepost::edge {
+namespace gatepost::rpc {
 namespace {
 
 namespace v1 = config::v1;
+
+constexpr size_t kDomainOctets = 253;  // RFC 1035 2.3.4, without the root
 
 absl::Status Bad(std::string_view field, std::string_view why) {
   return absl::InvalidArgumentError(base::StrCat(field, ": ", why));
@@ -22,6 +24,12 @@ absl::Status Unenforced(std::string_view field) { return Bad(field, "not enforce
 
 absl::Status UnknownValue(std::string_view field) {
   return Bad(field, "a value that this version of the edge does not know");
+}
+
+absl::StatusOr<std::string> ToDomain(std::string_view text, std::string_view field) {
+  absl::StatusOr<std::string> domain = base::CanonicalDomain(text, kDomainOctets);
+  if (!domain.ok()) return Bad(field, base::FromAbsl(domain.status().message()));
+  return domain;
 }
 
 void Set(const google::protobuf::Duration& from, bool present, base::Duration* to) {
@@ -58,9 +66,8 @@ absl::StatusOr<policy::ClientEntry> ToClientEntry(const v1::ClientEntry& entry, 
       return range;
     }
     case v1::ClientEntry::kDomain: {
-      std::optional<std::string> domain = smtp::ParseDomain(entry.domain());
-      if (!domain) return Bad(base::StrCat(field, ".domain"), "no domain");
-      return policy::ClientDomain{*std::move(domain)};
+      GATEPOST_ASSIGN_OR_RETURN(std::string domain, ToDomain(entry.domain(), base::StrCat(field, ".domain")));
+      return policy::ClientDomain{std::move(domain)};
     }
     case v1::ClientEntry::CLIENT_NOT_SET:
       return UnknownValue(field);
@@ -149,9 +156,8 @@ absl::Status ToLookups(const v1::VirtualServer& from, policy::VirtualServer* to)
                                              &to->filters.on_lookup_failure));
   for (int i = 0; i < filters.block_lists_size(); ++i) {
     const std::string field = base::StrCat("filters.block_lists[", i, "]");
-    std::optional<std::string> zone = smtp::ParseDomain(filters.block_lists(i).zone());
-    if (!zone) return Bad(base::StrCat(field, ".zone"), "no domain");
-    policy::BlockList list{*std::move(zone), {}};
+    policy::BlockList list;
+    GATEPOST_ASSIGN_OR_RETURN(list.zone, ToDomain(filters.block_lists(i).zone(), base::StrCat(field, ".zone")));
     for (const std::string& answer : filters.block_lists(i).answers()) {
       GATEPOST_ASSIGN_OR_RETURN(const base::IpAddress address, base::IpAddress::Parse(answer));
       list.answers.push_back(address);
@@ -257,7 +263,7 @@ absl::StatusOr<base::Endpoint> ToDnsServer(const std::string& text) {
 absl::Status ToDelivery(const v1::Delivery& from, policy::Delivery* to) {
   if (!from.routes().empty()) return Unenforced("delivery.routes");
   if (from.attempt_direct_delivery()) return Unenforced("delivery.attempt_direct_delivery");
-  if (!from.ehlo_name().empty()) return Unenforced("delivery.ehlo_name");
+  to->ehlo_name = from.ehlo_name();
   to->masquerade_domain = from.masquerade_domain();
   if (!from.masquerade_domain().empty()) return Unenforced("delivery.masquerade_domain");
   for (const std::string& server : from.dns_servers()) {
@@ -370,9 +376,9 @@ absl::StatusOr<policy::VirtualServer> TranslateFields(const v1::VirtualServer& f
   to.certificates.assign(from.certificates().begin(), from.certificates().end());
   for (int i = 0; i < from.local_domains_size(); ++i) {
     const v1::DomainEntry& entry = from.local_domains(i);
-    std::optional<std::string> domain = smtp::ParseDomain(entry.domain());
-    if (!domain) return Bad(base::StrCat("local_domains[", i, "].domain"), "no domain");
-    to.local_domains.push_back({std::move(*domain), entry.include_subdomains()});
+    GATEPOST_ASSIGN_OR_RETURN(std::string domain,
+                              ToDomain(entry.domain(), base::StrCat("local_domains[", i, "].domain")));
+    to.local_domains.push_back({std::move(domain), entry.include_subdomains()});
   }
   GATEPOST_RETURN_IF_ERROR(ToClientList(from.connection_control(), "connection_control", &to.connection_control));
   GATEPOST_RETURN_IF_ERROR(ToAuthentication(from.authentication(), &to.authentication));
@@ -405,4 +411,4 @@ absl::StatusOr<policy::VirtualServer> Translate(const config::v1::VirtualServer&
   return result;
 }
 
-}  // namespace gatepost::edge
+}  // namespace gatepost::rpc
