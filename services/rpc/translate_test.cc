@@ -90,9 +90,6 @@ TEST(TranslateTest, WhatIsNotEnforcedIsRefusedByName) {
   const std::pair<const char*, const char*> cases[] = {
       {"listeners { address: '::1' port: 25 proxy_protocol { required: true } }",
        "listeners[0].proxy_protocol.required"},
-      {"relay { authenticated { mode: ONLY_LIST } }", "relay.authenticated"},
-      {"authentication { submit { principals: 'users/a' } }", "authentication.submit"},
-      {"authentication { send_as: OWN_ADDRESSES }", "authentication.send_as"},
       {"authentication { token { enabled: true } }", "authentication.token.enabled"},
       {"authentication { external { enabled: true } }", "authentication.external.enabled"},
       {"authentication { integrated { requires_tls: false } }", "authentication.integrated.requires_tls"},
