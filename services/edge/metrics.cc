@@ -226,13 +226,13 @@ ServerMetrics::ServerMetrics(metrics::Registry& registry, const std::string& id)
     }
   }
   for (size_t outcome = 0; outcome < kProxyOutcomes; ++outcome) {
-    proxy_headers_[outcome] =
-        registry.AddCounter("gatepost_edge_proxy_headers_total", "Connections that begin with a PROXY header, by outcome",
-                            {{"virtual_server", id}, {"outcome", text(OutcomeName(static_cast<ProxyOutcome>(outcome)))}});
+    proxy_headers_[outcome] = registry.AddCounter(
+        "gatepost_edge_proxy_headers_total", "Connections that begin with a PROXY header, by outcome",
+        {{"virtual_server", id}, {"outcome", text(OutcomeName(static_cast<ProxyOutcome>(outcome)))}});
   }
-  dns_lookup_seconds_ = registry.AddHistogram("gatepost_edge_dns_lookup_seconds",
-                                              "What a client waited for the look-ups of one decision", seconds,
-                                              {{"virtual_server", id}});
+  dns_lookup_seconds_ =
+      registry.AddHistogram("gatepost_edge_dns_lookup_seconds", "What a client waited for the look-ups of one decision",
+                            seconds, {{"virtual_server", id}});
 }
 
 void ServerMetrics::SessionClosed(std::optional<smtp::SessionEnd> end, base::Duration took) const {
@@ -298,8 +298,8 @@ EdgeMetrics::EdgeMetrics(metrics::Registry& registry)
       auth_stray_answers(registry.AddCounter("gatepost_edge_auth_stray_answers_total",
                                              "Answers of the auth service to nothing that was asked")),
       client_connections(registry.AddGauge("gatepost_edge_client_connections", "Connections of clients now")),
-      client_connections_limit(registry.AddGauge("gatepost_edge_client_connections_limit",
-                                                 "How many there may be; the next hears 421")),
+      client_connections_limit(
+          registry.AddGauge("gatepost_edge_client_connections_limit", "How many there may be; the next hears 421")),
       upstream_connections(
           registry.AddGauge("gatepost_edge_upstream_connections", "Connections to next hops now, and waited for")),
       upstream_connections_limit(registry.AddGauge("gatepost_edge_upstream_connections_limit",
