@@ -378,12 +378,18 @@ Verdict JudgeEncryption(const CompiledVirtualServer& server, const TlsFacts& tls
   return Accept(Reason::kAllowed, "tls.min_cipher_bits");
 }
 
+Verdict JudgeChannel(const CompiledVirtualServer& server, const TlsFacts& tls, Trace* trace) {
+  const bool clear = server.settings().tls.require_secure_channel && !tls.active;
+  Note(trace, "tls.require_secure_channel", clear);
+  if (clear) return Refuse(Reason::kSecureChannelRequired, "tls.require_secure_channel");
+  return Accept(Reason::kAllowed, "tls.require_secure_channel");
+}
+
 Verdict JudgeMail(const CompiledVirtualServer& server, const ClientFacts& client, const Identity* identity,
                   const Mailbox& sender, Trace* trace) {
   const VirtualServer& settings = server.settings();
-  const bool clear = settings.tls.require_secure_channel && !client.tls.active;
-  Note(trace, "tls.require_secure_channel", clear);
-  if (clear) return Refuse(Reason::kSecureChannelRequired, "tls.require_secure_channel");
+  Verdict channel = JudgeChannel(server, client.tls, trace);
+  if (!channel.accepted) return channel;
   if (identity == nullptr) {
     Note(trace, "authentication.anonymous", true);
     if (!settings.authentication.anonymous) return Refuse(Reason::kAuthenticationRequired, "authentication.anonymous");

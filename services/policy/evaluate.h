@@ -26,6 +26,9 @@ Verdict JudgeConnection(const CompiledVirtualServer& server, const ClientFacts& 
 // R17: is what the handshake agreed on strong enough?
 Verdict JudgeEncryption(const CompiledVirtualServer& server, const TlsFacts& tls, Trace* trace = nullptr);
 
+// R16: may the client say in this TLS state what is not for the clear (all but EHLO, STARTTLS and the like)?
+Verdict JudgeChannel(const CompiledVirtualServer& server, const TlsFacts& tls, Trace* trace = nullptr);
+
 // R11, R16: may a transaction be started? `identity`: nullptr when the client has not authenticated. `sender`: the reverse-path, empty
 // for the null path.
 Verdict JudgeMail(const CompiledVirtualServer& server, const ClientFacts& client, const Identity* identity, const Mailbox& sender,

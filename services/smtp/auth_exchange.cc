@@ -26,9 +26,9 @@ std::optional<Action> AuthExchange::Begin(const AuthCommand& command) {
     return std::nullopt;
   }
   const policy::Verdict verdict =
-      policy::JudgeMechanism(*options.virtual_server, options.client.tls, command.mechanism);
+      policy::JudgeMechanism(*options.virtual_server, options.client.tls, command.mechanism, options.trace);
+  context_.Observe(verdict);
   if (!verdict.accepted) {
-    context_.Observe(verdict);
     client.Say(ReplyTo(verdict, {context_.settings, options.client, nullptr, {}}));
     return std::nullopt;
   }

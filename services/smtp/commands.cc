@@ -4,9 +4,11 @@
 #include <utility>
 
 #include "services/base/check.h"
+#include "services/policy/evaluate.h"
 #include "services/smtp/ehlo.h"
 #include "services/smtp/limits.h"
 #include "services/smtp/replies.h"
+#include "services/smtp/verdict_reply.h"
 
 namespace gatepost::smtp {
 namespace {
@@ -129,15 +131,23 @@ std::optional<Action> Commands::Take(std::string_view line) {
     client.Say(refusal_());
     return std::nullopt;
   }
+  if (context_.needs_tls() && !IsForTheClear(parsed.verb)) return Refuse(parsed, TlsRequired());
   if (std::optional<Reply> reply = WhyNotNow(parsed.verb)) return Refuse(parsed, *reply);
   if (const CommandError* error = std::get_if<CommandError>(&parsed.command))
     return Refuse(parsed, replies::ForError(*error));
   return Dispatch(parsed);
 }
 
+// R16.
+Reply Commands::TlsRequired() {
+  const SessionOptions& options = context_.options;
+  const policy::Verdict verdict = policy::JudgeChannel(*options.virtual_server, options.client.tls, options.trace);
+  context_.Observe(verdict);
+  return ReplyTo(verdict, {context_.settings, options.client, nullptr, {}});
+}
+
 // The order of commands; the parts know more of theirs.
 std::optional<Reply> Commands::WhyNotNow(Verb verb) const {
-  if (context_.needs_tls() && !IsForTheClear(verb)) return replies::TlsRequired();
   if (NeedsHello(verb) && !context_.greeted) return replies::BadSequence();
   if (verb == Verb::kStartTls && context_.tls_active()) return replies::BadSequence();
   if (verb == Verb::kMail && context_.transaction.open) return replies::BadSequence();

@@ -38,6 +38,7 @@ class Commands {
   std::optional<Action> Read();
   std::optional<Action> Take(std::string_view line);
   std::optional<Action> Dispatch(ParsedCommand& parsed);
+  Reply TlsRequired();
   std::optional<Reply> WhyNotNow(Verb verb) const;
   std::optional<Action> Refuse(const ParsedCommand& parsed, const Reply& reply);
   std::optional<Action> Wait(Part part, std::optional<Action> action);

@@ -48,6 +48,8 @@ struct SessionOptions {
   // For the date in Received.
   const base::Clock* clock = nullptr;
   SessionObserver* observer = nullptr;  // may be nullptr
+  // Where the rules go that the session looks at by itself (encryption, mechanisms); may be nullptr.
+  policy::Trace* trace = nullptr;
 };
 
 class ServerSession {

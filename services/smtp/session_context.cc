@@ -24,9 +24,9 @@ void SessionContext::TakeTls(const policy::TlsFacts& tls) {
   client_name.clear();
   identity.reset();
   if (options.observer != nullptr) options.observer->OnTls(options.client.tls);
-  const policy::Verdict verdict = policy::JudgeEncryption(*options.virtual_server, options.client.tls);
+  const policy::Verdict verdict = policy::JudgeEncryption(*options.virtual_server, options.client.tls, options.trace);
   too_weak = !verdict.accepted;
-  if (too_weak) Observe(verdict);
+  Observe(verdict);
 }
 
 std::optional<Action> SessionContext::ResetTransaction() {
