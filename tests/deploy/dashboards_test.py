@@ -237,8 +237,7 @@ class Dashboards(unittest.TestCase):
         return Page(dom.stdout)
 
     def test_the_consoles_show_figures_and_graphs_in_a_browser(self):
-        if BROWSER is None:
-            self.skipTest("chromium is not installed: deploy/local/install test")
+        self.assertIsNotNone(BROWSER, "chromium is not installed: deploy/local/install test")
         outputs = pathlib.Path(os.environ.get("TEST_UNDECLARED_OUTPUTS_DIR") or self.folder)
         boards = yaml.safe_load((DEPLOY / "prometheus" / "dashboards.yaml").read_text())
         for board in boards:

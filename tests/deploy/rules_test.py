@@ -63,7 +63,7 @@ class Rules(unittest.TestCase):
 class Dashboards(unittest.TestCase):
 
     def test_dashboards_and_consoles_were_made_of_the_description_as_it_is(self):
-        done = subprocess.run([PROMETHEUS / "dashboards.py", "--check"], capture_output=True, text=True, timeout=60, check=False)
+        done = subprocess.run([PROMETHEUS / "generate.py", "--check"], capture_output=True, text=True, timeout=60, check=False)
         self.assertEqual(done.returncode, 0, done.stderr)
 
     def test_every_view_of_the_issue_is_there_and_has_an_id_of_its_own(self):

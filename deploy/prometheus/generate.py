@@ -1,8 +1,9 @@
 #!/usr/bin/python3
-"""Makes Grafana's dashboards and Prometheus' consoles of dashboards.yaml.
+"""Makes what says the same thing in another form: Grafana's dashboards and Prometheus' consoles of dashboards.yaml, the Prometheus
+operator's object of the rules.
 
-  dashboards.py           writes ../grafana/*.json and consoles/*.html
-  dashboards.py --check   writes nothing; exit 1 and their names when one is not what it would write
+  generate.py           writes ../grafana/*.json, consoles/*.html and ../kubernetes/components/monitoring/prometheus-rule.yaml
+  generate.py --check   writes nothing; exit 1 and their names when one is not what it would write
 """
 import json
 import pathlib
@@ -57,7 +58,7 @@ def quoted(text):
 
 def console(board, boards):
     """One page: figures now, written by Prometheus; their last hour, drawn by the script in console_libraries/gatepost.lib."""
-    out = ["<!-- Made by dashboards.py from dashboards.yaml. -->"]
+    out = ["<!-- Made by generate.py from dashboards.yaml. -->"]
     name = board.get("variable")
     out.append(f'{{{{ template "gatepost-head" (args {quoted(board["title"])}) }}}}')
     out.append("<nav>" + " ".join(f'<a href="{b["id"]}.html"{" class=here" if b is board else ""}>{b["title"]}</a>' for b in boards) + "</nav>")
@@ -99,10 +100,20 @@ def console(board, boards):
     return "\n".join(out) + "\n"
 
 
+def operator_rules():
+    """The rules as an object of the Prometheus operator: their text, two levels in."""
+    out = ["# Made by generate.py from prometheus/rules.", "apiVersion: monitoring.coreos.com/v1", "kind: PrometheusRule", "metadata:",
+           "  name: gatepost", "  namespace: gatepost", "  labels: {app.kubernetes.io/part-of: gatepost}", "spec:", "  groups:"]
+    for path in sorted((HERE / "rules").glob("*.yml")):
+        _, groups = path.read_text().split("\ngroups:\n")
+        out += [f"  {line}" if line else "" for line in groups.rstrip("\n").split("\n")]
+    return "\n".join(out) + "\n"
+
+
 def files():
     """{path: text}: all that is made."""
     boards = yaml.safe_load((HERE / "dashboards.yaml").read_text())
-    made = {}
+    made = {HERE.parent / "kubernetes" / "components" / "monitoring" / "prometheus-rule.yaml": operator_rules()}
     for board in boards:
         made[HERE.parent / "grafana" / f"{board['id']}.json"] = grafana(board)
         made[HERE / "consoles" / f"{board['id']}.html"] = console(board, boards)
@@ -112,7 +123,7 @@ def files():
 def main():
     made = files()
     stale = [path for path, text in made.items() if not path.exists() or path.read_text() != text]
-    stale += [p for folder in {path.parent for path in made} for p in folder.glob("*.*") if p not in made]
+    stale += [p for folder in (HERE.parent / "grafana", HERE / "consoles") for p in folder.glob("*.*") if p not in made]
     if sys.argv[1:] == ["--check"]:
         for path in stale:
             print(f"not made anew: {path}", file=sys.stderr)
