@@ -20,6 +20,9 @@ inline constexpr size_t kUpstreamConnectionsPercent = 25;
 // A client that has been refused, or that we close, gets this long to read our last reply.
 inline constexpr auto kLinger = 10s;
 
+// The PROXY header of a connection, where one is required.
+inline constexpr auto kProxyHeader = 5s;
+
 // A listener that could not be bound is tried again.
 inline constexpr auto kListenerRetry = 5s;
 

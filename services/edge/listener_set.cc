@@ -1,6 +1,7 @@
 #include "services/edge/listener_set.h"
 
 #include <utility>
+#include <vector>
 
 #include "services/base/strings.h"
 #include "services/edge/limits.h"
@@ -40,6 +41,10 @@ void ListenerSet::Apply(const Snapshot& snapshot) {
       Entry entry;
       entry.virtual_server = name;
       entry.listener = listener;
+      if (listener.proxy.required) {
+        entry.proxies = std::make_shared<const policy::ClientSet>(
+            std::vector<policy::ClientEntry>(listener.proxy.trusted.begin(), listener.proxy.trusted.end()));
+      }
       const int port = listener.port == 0 ? 0 : listener.port + port_offset_;
       entry.wanted = {listener.address, static_cast<uint16_t>(port)};
       entry.wanted_open = virtual_server->settings().state != policy::ServerState::kStopped;

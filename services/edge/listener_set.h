@@ -40,14 +40,15 @@ class ListenerSet {
 
  private:
   struct Entry {
-    std::string virtual_server;  // name
-    policy::Listener listener;   // as configured
-    base::Endpoint wanted;       // with the offset
-    base::Endpoint bound;        // while open
-    bool wanted_open = true;     // false: its virtual server is stopped
+    std::string virtual_server;                        // name
+    policy::Listener listener;                         // as configured
+    std::shared_ptr<const policy::ClientSet> proxies;  // of the listener, compiled
+    base::Endpoint wanted;                             // with the offset
+    base::Endpoint bound;                              // while open
+    bool wanted_open = true;                           // false: its virtual server is stopped
     bool open = false;
     std::string failure;
-    Worker::Binding binding() const { return {virtual_server, listener.tls_mode}; }
+    Worker::Binding binding() const { return {virtual_server, listener.tls_mode, proxies}; }
   };
 
   void Open(Entry& entry);

@@ -23,6 +23,7 @@
 #include "services/base/strings.h"
 #include "services/edge/auth_client.h"
 #include "services/edge/budget.h"
+#include "services/edge/client_lookup.h"
 #include "services/edge/compiler.h"
 #include "services/edge/config_watch.h"
 #include "services/edge/configurator.h"
@@ -37,6 +38,7 @@
 #include "services/edge/worker.h"
 #include "services/metrics/exposer.h"
 #include "services/metrics/metrics.h"
+#include "services/net/dns.h"
 #include "services/rpc/channel.h"
 #include "services/rpc/flags.h"
 #include "services/rpc/health.h"
@@ -84,6 +86,9 @@ std::optional<int> ParseFlags(int argc, char** argv, Options* options) {
       ->check(CLI::Range(0.0, 3600.0));
   flags.Add("auth-streams", &options->auth_streams, "streams of each worker to the auth service")
       ->check(CLI::Range(1, 64));
+  flags.Add("dns-server", &options->dns_servers,
+            "HOST:PORT, an address, of a server that is asked for clients' names and block lists; may be repeated. "
+            "Without any: the system's servers");
   flags.Add("static-config", &options->static_config,
             "a fixed configuration instead of the config service: gatepost.config.v1.Unit in protobuf's text format");
   return flags.Parse(argc, argv);
@@ -93,6 +98,8 @@ std::optional<int> ParseFlags(int argc, char** argv, Options* options) {
 struct WorkerParts {
   std::unique_ptr<Worker> worker;
   std::unique_ptr<Transport> transport;
+  std::unique_ptr<net::Dns> dns;
+  std::unique_ptr<ClientLookup> lookup;
   std::unique_ptr<AuthClient> auth;
 };
 
@@ -131,6 +138,8 @@ int Run(const Options& options) {
   Budget client_budget(files * limits::kClientConnectionsPercent / 100);
   Budget upstream_budget(files * limits::kUpstreamConnectionsPercent / 100);
 
+  const absl::StatusOr<std::vector<base::Endpoint>> dns_servers = ParseDnsServers(options);
+  if (!dns_servers.ok()) return Refuse(base::StrCat("--dns-server: ", Text(dns_servers.status())));
   std::optional<SnapshotStore> store;
   if (!options.snapshot_file.empty()) {
     absl::StatusOr<store::SealingKey> key = store::SealingKey::FromFile(options.snapshot_key_file);
@@ -189,9 +198,12 @@ int Run(const Options& options) {
     parts.worker = std::make_unique<Worker>(shared);
     Worker* worker = parts.worker.get();
     worker_list.push_back(worker);
-    auto resolver = net::MakeResolver(worker->context().get_executor(), clock);
-    if (!resolver.ok()) return Refuse(Text(resolver.status()), kFailure);
-    parts.transport = std::make_unique<Transport>(*std::move(resolver));
+    parts.transport = std::make_unique<Transport>(worker->context().get_executor(), clock);
+    absl::StatusOr<std::unique_ptr<net::Dns>> dns =
+        net::MakeDns(worker->context().get_executor(), clock, {.servers = *dns_servers});
+    if (!dns.ok()) return Refuse(Text(dns.status()), kFailure);
+    parts.dns = *std::move(dns);
+    parts.lookup = std::make_unique<DnsClientLookup>(*parts.dns, clock);
     if (auth_channel) {
       AuthClient::Options auth = AuthClient::Defaults();
       auth.streams = options.auth_streams;
@@ -202,14 +214,12 @@ int Run(const Options& options) {
       parts.auth = std::make_unique<AuthClient>(worker->context().get_executor(), auth_channel, gate, clock, random,
                                                 auth, std::move(callbacks));
     }
-    worker->Use(parts.auth.get(), parts.transport.get(), parts.transport.get());
+    worker->Use(parts.auth.get(), parts.transport.get(), parts.transport.get(), parts.lookup.get());
     worker->Run();
     if (parts.auth) worker->Do([auth = parts.auth.get()] { auth->Start(); });
   }
 
-  auto probe_resolver = net::MakeResolver(control.get_executor(), clock);
-  if (!probe_resolver.ok()) return Refuse(Text(probe_resolver.status()), kFailure);
-  Transport probe_transport(*std::move(probe_resolver));
+  Transport probe_transport(control.get_executor(), clock);
   UpstreamProbe probe(control.get_executor(), probe_transport, upstream_budget, clock);
 
   std::unique_ptr<ConfigWatch> watch;

@@ -73,6 +73,7 @@ struct Route {
     std::shared_ptr<HopState> state;
   };
   std::vector<Hop> hops;
+  std::vector<base::Endpoint> dns_servers;  // who knows the hops' addresses; empty: the system's servers
   policy::DeliveryTimeouts timeouts;
   std::string client_name;  // for EHLO
 

@@ -38,4 +38,14 @@ std::optional<std::string> Complete(Options* options) {
   return std::nullopt;
 }
 
+absl::StatusOr<std::vector<base::Endpoint>> ParseDnsServers(const Options& options) {
+  std::vector<base::Endpoint> servers;
+  for (const std::string& text : options.dns_servers) {
+    absl::StatusOr<base::Endpoint> server = base::Endpoint::Parse(text);
+    if (!server.ok()) return server.status();
+    servers.push_back(*server);
+  }
+  return servers;
+}
+
 }  // namespace gatepost::edge

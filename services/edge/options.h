@@ -3,6 +3,10 @@
 
 #include <optional>
 #include <string>
+#include <vector>
+
+#include "absl/status/statusor.h"
+#include "services/base/ip_address.h"
 
 namespace gatepost::edge {
 
@@ -23,10 +27,14 @@ struct Options {
   std::string snapshot_key_file;
   double drain_delay = 0;
   int auth_streams = 2;
+  std::vector<std::string> dns_servers;
   std::string static_config;
 };
 
 // Nothing when they make sense together; else one line that names the setting. Fills in what has a computed default.
 std::optional<std::string> Complete(Options* options);
+
+// --dns-server as endpoints. INVALID_ARGUMENT names the one that is none.
+absl::StatusOr<std::vector<base::Endpoint>> ParseDnsServers(const Options& options);
 
 }  // namespace gatepost::edge

@@ -78,11 +78,16 @@ asio::awaitable<smtp::Event> SessionDriver::Perform(smtp::Action& action) {
   if (const auto* add = std::get_if<smtp::AddRecipient>(&action)) {
     co_return smtp::UpstreamDone{co_await options_.upstream->AddRecipient(*add->recipient)};
   }
-  if (std::get_if<smtp::LookUpClientName>(&action)) {
-    co_return smtp::ClientNameFound{{policy::ClientName::State::kFailed, {}}};
+  if (const auto* ask = std::get_if<smtp::LookUpClientName>(&action)) {
+    const VirtualServerRuntime& server = *options_.virtual_server;
+    co_return smtp::ClientNameFound{co_await options_.lookup->FindName(
+        ask->client->address, server.settings().reverse_lookup.timeout, server.metrics())};
   }
-  if (std::get_if<smtp::LookUpBlockLists>(&action)) {
-    co_return smtp::BlockListsAsked{{policy::BlockListing::State::kFailed, 0}};
+  if (const auto* ask = std::get_if<smtp::LookUpBlockLists>(&action)) {
+    const VirtualServerRuntime& server = *options_.virtual_server;
+    const policy::Filters& filters = server.settings().filters;
+    co_return smtp::BlockListsAsked{co_await options_.lookup->FindListing(ask->client->address, filters.block_lists,
+                                                                          filters.timeout, server.metrics())};
   }
   if (std::get_if<smtp::BeginData>(&action)) {
     co_return smtp::UpstreamDone{co_await options_.upstream->BeginData()};

@@ -13,6 +13,7 @@
 
 #include "services/base/clock.h"
 #include "services/edge/auth_exchange.h"
+#include "services/edge/client_lookup.h"
 #include "services/edge/limits.h"
 #include "services/edge/session_log.h"
 #include "services/edge/upstream.h"
@@ -44,6 +45,7 @@ class SessionDriver {
     std::string session_id;
     TlsAcceptor* tls = nullptr;
     AuthService* auth = nullptr;  // nullptr: no auth service; AUTH is answered 454.
+    ClientLookup* lookup = nullptr;
     std::unique_ptr<Upstream> upstream;
     const base::Clock* clock = nullptr;
     // How long a client that we close is given to read our last reply.

@@ -11,6 +11,9 @@
 namespace gatepost::edge {
 namespace {
 
+// Virtual servers with DNS servers of their own are few.
+constexpr size_t kMostResolvers = 64;
+
 // TLS is put on sockets alone, and never on TLS: the session's machine sees to it.
 std::unique_ptr<net::TcpStream> AsTcp(std::unique_ptr<net::Stream> stream) {
   auto* tcp = dynamic_cast<net::TcpStream*>(stream.release());
@@ -29,9 +32,24 @@ policy::TlsFacts ToPolicy(const tls::SessionFacts& facts) {
 
 }  // namespace
 
-asio::awaitable<Dialer::Addresses> Transport::Resolve(std::string host, base::MonotonicTime deadline) {
-  absl::StatusOr<std::vector<base::IpAddress>> found = co_await resolver_->Resolve(std::move(host), deadline);
+absl::StatusOr<std::shared_ptr<net::Resolver>> Transport::ResolverOf(const std::vector<base::Endpoint>& dns_servers) {
+  if (const auto known = resolvers_.find(dns_servers); known != resolvers_.end()) return known->second;
+  // Those of configurations that are gone; which ones are, is not worth knowing.
+  if (resolvers_.size() >= kMostResolvers) resolvers_.clear();
+  absl::StatusOr<std::unique_ptr<net::Resolver>> made = net::MakeResolver(executor_, clock_, dns_servers);
+  if (!made.ok()) return made.status();
+  return resolvers_[dns_servers] = *std::move(made);
+}
+
+asio::awaitable<Dialer::Addresses> Transport::Resolve(std::string host, std::vector<base::Endpoint> dns_servers,
+                                                      base::MonotonicTime deadline) {
   Addresses result;
+  absl::StatusOr<std::shared_ptr<net::Resolver>> resolver = ResolverOf(dns_servers);
+  if (!resolver.ok()) {
+    result.error = base::FromAbsl(resolver.status().message());
+    co_return result;
+  }
+  absl::StatusOr<std::vector<base::IpAddress>> found = co_await (*resolver)->Resolve(std::move(host), deadline);
   if (found.ok()) {
     result.addresses = *std::move(found);
   } else {

@@ -2,9 +2,14 @@
 // Thread rule: the worker's thread.
 #pragma once
 
+#include <asio/any_io_executor.hpp>
+#include <map>
 #include <memory>
 #include <string>
+#include <utility>
+#include <vector>
 
+#include "absl/status/statusor.h"
 #include "services/edge/session_driver.h"
 #include "services/edge/upstream.h"
 #include "services/net/resolver.h"
@@ -13,9 +18,11 @@ namespace gatepost::edge {
 
 class Transport final : public Dialer, public TlsAcceptor {
  public:
-  explicit Transport(std::unique_ptr<net::Resolver> resolver) : resolver_(std::move(resolver)) {}
+  // The clock outlives it.
+  Transport(asio::any_io_executor executor, const base::Clock& clock) : executor_(std::move(executor)), clock_(clock) {}
 
-  asio::awaitable<Addresses> Resolve(std::string host, base::MonotonicTime deadline) override;
+  asio::awaitable<Addresses> Resolve(std::string host, std::vector<base::Endpoint> dns_servers,
+                                     base::MonotonicTime deadline) override;
   asio::awaitable<Connection> Connect(base::Endpoint endpoint, base::MonotonicTime deadline) override;
   asio::awaitable<Connection> Secure(std::unique_ptr<net::Stream> plain,
                                      std::shared_ptr<const tls::ClientContext> context, std::string host,
@@ -25,7 +32,12 @@ class Transport final : public Dialer, public TlsAcceptor {
                                    base::MonotonicTime deadline) override;
 
  private:
-  const std::unique_ptr<net::Resolver> resolver_;
+  absl::StatusOr<std::shared_ptr<net::Resolver>> ResolverOf(const std::vector<base::Endpoint>& dns_servers);
+
+  const asio::any_io_executor executor_;
+  const base::Clock& clock_;
+  // By the servers that are asked; made when they are first needed. Who waits for one holds it.
+  std::map<std::vector<base::Endpoint>, std::shared_ptr<net::Resolver>> resolvers_;
 };
 
 }  // namespace gatepost::edge

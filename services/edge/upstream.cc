@@ -153,8 +153,8 @@ asio::awaitable<UpstreamOutcome> Upstream::Connect(base::MonotonicTime deadline)
 
 asio::awaitable<UpstreamOutcome> Upstream::ConnectTo(const Route::Hop& hop, base::MonotonicTime deadline) {
   const base::MonotonicTime now = options_.clock->Now();
-  Dialer::Addresses found =
-      co_await options_.dialer->Resolve(hop.address.host, std::min(deadline, now + options_.route->timeouts.connect));
+  Dialer::Addresses found = co_await options_.dialer->Resolve(
+      hop.address.host, options_.route->dns_servers, std::min(deadline, now + options_.route->timeouts.connect));
   UpstreamOutcome outcome =
       UpstreamOutcome::Failed(UpstreamOutcome::Kind::kUnreachable, base::StrCat(hop.address.host, ": ", found.error));
   for (const base::IpAddress& address : found.addresses) {

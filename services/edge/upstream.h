@@ -30,12 +30,14 @@ namespace gatepost::edge {
 class Dialer {
  public:
   virtual ~Dialer() = default;
-  // Addresses of a host (a name, or an address as text), in the order in which they are to be tried.
+  // Addresses of a host (a name, or an address as text), in the order in which they are to be tried; `dns_servers`: who
+  // is asked, empty: the system's.
   struct Addresses {
     std::vector<base::IpAddress> addresses;
     std::string error;  // why there are none
   };
-  virtual asio::awaitable<Addresses> Resolve(std::string host, base::MonotonicTime deadline) = 0;
+  virtual asio::awaitable<Addresses> Resolve(std::string host, std::vector<base::Endpoint> dns_servers,
+                                             base::MonotonicTime deadline) = 0;
   struct Connection {
     std::unique_ptr<net::Stream> stream;  // nullptr: failed
     std::string error;

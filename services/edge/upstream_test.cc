@@ -29,7 +29,7 @@ uint16_t DeadPort() {
 
 class UpstreamTest : public testing::Test {
  protected:
-  UpstreamTest() : transport_(*net::MakeResolver(context_.get_executor(), clock_)) {
+  UpstreamTest() : transport_(context_.get_executor(), clock_) {
     transaction_.mail.path.mailbox = {"a", "b.example"};
     recipient_.mailbox = {"c", "d.example"};
     route_->client_name = "edge.example";

@@ -9,12 +9,19 @@
 #include "services/edge/limits.h"
 #include "services/edge/session_driver.h"
 #include "services/edge/session_log.h"
+#include "services/net/proxy_reader.h"
 #include "services/net/tcp_stream.h"
 
 namespace gatepost::edge {
 namespace {
 
 constexpr size_t kSessionIdCharacters = 13;  // 65 bits
+
+ProxyOutcome OutcomeOf(const net::ProxyReadResult& read) {
+  if (!read.ec) return ProxyOutcome::kAccepted;
+  if (read.ec == std::errc::timed_out) return ProxyOutcome::kTimedOut;
+  return read.ec == std::errc::bad_message ? ProxyOutcome::kMalformed : ProxyOutcome::kClosed;
+}
 
 }  // namespace
 
@@ -71,16 +78,62 @@ void Worker::OnAccept(const base::Endpoint& endpoint, asio::ip::tcp::socket sock
   const auto listening = listening_.find(endpoint);
   if (listening == listening_.end() || !snapshot_) return;
   const Binding& binding = listening->second.binding;
-  const auto found = snapshot_->virtual_servers.find(binding.virtual_server);
-  if (found == snapshot_->virtual_servers.end()) return;
-  const base::Endpoint client = net::PeerOf(socket);
-  if (client.port == 0) return;  // Gone before we looked.
   try {
-    auto session = std::make_unique<Session>(*this, found->second, std::move(socket), client, binding.tls_mode);
-    asio::co_spawn(context_, Serve(this, std::move(session)), asio::detached);
+    Arrival arrival;
+    arrival.stream = std::make_unique<net::TcpStream>(std::move(socket));
+    arrival.client = arrival.stream->peer();
+    arrival.local = arrival.stream->local();
+    if (arrival.client.port == 0) return;  // Gone before we looked.
+    arrival.lease = shared_.client_budget.TryAcquire();
+    if (binding.proxies) {
+      asio::co_spawn(context_, Introduce(this, binding, std::move(arrival)), asio::detached);
+    } else {
+      Begin(binding, std::move(arrival));
+    }
   } catch (const std::exception& error) {  // Out of memory: this connection is closed.
     shared_.log.Error("session_failed", {{"error", error.what()}});
   }
+}
+
+void Worker::Begin(const Binding& binding, Arrival arrival) {
+  const auto found = snapshot_->virtual_servers.find(binding.virtual_server);
+  if (found == snapshot_->virtual_servers.end()) return;
+  auto session = std::make_unique<Session>(*this, found->second, std::move(arrival), binding.tls_mode);
+  asio::co_spawn(context_, Serve(this, std::move(session)), asio::detached);
+}
+
+asio::awaitable<void> Worker::Introduce(Worker* worker, Binding binding, Arrival arrival) {
+  try {
+    co_await ReadHeader(worker, std::move(binding), std::move(arrival));
+  } catch (const std::exception& error) {
+    worker->shared_.log.Error("session_failed", {{"error", error.what()}});
+  }
+}
+
+asio::awaitable<void> Worker::ReadHeader(Worker* worker, Binding binding, Arrival arrival) {
+  ProxyOutcome outcome = ProxyOutcome::kUntrusted;
+  if (!arrival.lease) {
+    outcome = ProxyOutcome::kNoPlace;  // Whose place it would be is not known, and a reply would go to the proxy.
+  } else if (binding.proxies->Find(arrival.client.address)) {
+    const net::ProxyReadResult read =
+        co_await net::ReadProxyHeader(*arrival.stream, worker->shared_.clock.Now() + limits::kProxyHeader);
+    outcome = OutcomeOf(read);
+    if (read.header.connection) {
+      arrival.client = read.header.connection->source;
+      arrival.local = read.header.connection->destination;
+    }
+  }
+  // What was applied while the header came holds.
+  const auto found = worker->snapshot_->virtual_servers.find(binding.virtual_server);
+  if (found == worker->snapshot_->virtual_servers.end()) co_return;
+  found->second->metrics().ProxyHeader(outcome);
+  if (outcome != ProxyOutcome::kAccepted) {
+    worker->shared_.log.Info("proxy_header_refused", {{"virtual_server", binding.virtual_server},
+                                                      {"peer", arrival.client.ToString()},
+                                                      {"reason", OutcomeName(outcome)}});
+    co_return;
+  }
+  worker->Begin(binding, std::move(arrival));
 }
 
 smtp::Start::Admission Worker::Admit(const VirtualServerRuntime& virtual_server, bool place_found) const {
@@ -93,15 +146,15 @@ smtp::Start::Admission Worker::Admit(const VirtualServerRuntime& virtual_server,
 // which would hold every temporary as long, stays small.
 class Worker::Session {
  public:
-  Session(Worker& worker, std::shared_ptr<const VirtualServerRuntime> virtual_server, asio::ip::tcp::socket socket,
-          const base::Endpoint& client, policy::TlsMode tls_mode)
+  Session(Worker& worker, std::shared_ptr<const VirtualServerRuntime> virtual_server, Arrival arrival,
+          policy::TlsMode tls_mode)
       : worker_(worker),
-        lease_(worker.shared_.client_budget.TryAcquire()),
-        place_(TakePlace(*virtual_server, client)),
+        lease_(std::move(arrival.lease)),
+        place_(TakePlace(*virtual_server, arrival.client)),
         id_(base::RandomId(worker.shared_.random, kSessionIdCharacters)),
-        log_(worker.shared_.log, worker.shared_.clock, virtual_server, id_, client),
-        driver_(DriverOptions(virtual_server, std::move(socket), tls_mode),
-                SessionOptions(*virtual_server, client, tls_mode)),
+        log_(worker.shared_.log, worker.shared_.clock, virtual_server, id_, arrival.client),
+        driver_(DriverOptions(virtual_server, arrival, tls_mode),
+                SessionOptions(*virtual_server, arrival.client, tls_mode)),
         enrolled_(worker.sessions_.insert(worker.sessions_.end(), &driver_)) {}
   ~Session() { worker_.sessions_.erase(enrolled_); }
   Session(const Session&) = delete;
@@ -120,7 +173,7 @@ class Worker::Session {
   }
 
   SessionDriver::Options DriverOptions(const std::shared_ptr<const VirtualServerRuntime>& virtual_server,
-                                       asio::ip::tcp::socket socket, policy::TlsMode tls_mode) {
+                                       Arrival& arrival, policy::TlsMode tls_mode) {
     const Shared& shared = worker_.shared_;
     Upstream::Options upstream{.route = virtual_server->route(),
                                .dialer = worker_.dialer_,
@@ -131,9 +184,10 @@ class Worker::Session {
     options.virtual_server = virtual_server;
     options.start = {.admission = worker_.Admit(*virtual_server, static_cast<bool>(place_)),
                      .implicit_tls = tls_mode == policy::TlsMode::kImplicit};
-    options.client = std::make_unique<net::TcpStream>(std::move(socket));
+    options.client = std::move(arrival.stream);
     options.session_id = id_;
     options.tls = worker_.tls_;
+    options.lookup = worker_.lookup_;
     options.auth = worker_.auth_;
     options.upstream = std::make_unique<Upstream>(std::move(upstream));
     options.clock = &shared.clock;

@@ -25,10 +25,13 @@
 #include "services/edge/upstream.h"
 #include "services/edge/virtual_server_runtime.h"
 #include "services/net/listener.h"
+#include "services/net/tcp_stream.h"
+#include "services/policy/client_set.h"
 #include "services/smtp/session_events.h"
 
 namespace gatepost::edge {
 
+class ClientLookup;
 class SessionDriver;
 class TlsAcceptor;
 
@@ -46,6 +49,8 @@ class Worker {
   struct Binding {
     std::string virtual_server;
     policy::TlsMode tls_mode = policy::TlsMode::kStartTls;
+    // Whose PROXY headers are believed; each connection begins with one. nullptr: none does.
+    std::shared_ptr<const policy::ClientSet> proxies;
   };
 
   explicit Worker(const Shared& shared);
@@ -70,10 +75,11 @@ class Worker {
   // ------------------------------------------------------------------------------------------ on the worker's thread
 
   // Before anything is listened to; they outlive the sessions.
-  void Use(AuthService* auth, Dialer* dialer, TlsAcceptor* tls) {
+  void Use(AuthService* auth, Dialer* dialer, TlsAcceptor* tls, ClientLookup* lookup) {
     auth_ = auth;
     dialer_ = dialer;
     tls_ = tls;
+    lookup_ = lookup;
   }
   // From now on new sessions see this; sessions of virtual servers that are no longer started end between transactions.
   void Adopt(std::shared_ptr<const Snapshot> snapshot);
@@ -92,7 +98,19 @@ class Worker {
   size_t sessions() const { return sessions_.size(); }
 
  private:
+  // A connection with its place in the edge's budget (if there was one), and on whose behalf it is.
+  struct Arrival {
+    std::unique_ptr<net::TcpStream> stream;
+    base::Endpoint client;
+    base::Endpoint local;
+    Budget::Lease lease;
+  };
+
   void OnAccept(const base::Endpoint& endpoint, asio::ip::tcp::socket socket);
+  // The PROXY header comes before everything else; then the session.
+  static asio::awaitable<void> Introduce(Worker* worker, Binding binding, Arrival arrival);
+  static asio::awaitable<void> ReadHeader(Worker* worker, Binding binding, Arrival arrival);
+  void Begin(const Binding& binding, Arrival arrival);
   class Session;
   static asio::awaitable<void> Serve(Worker* worker, std::unique_ptr<Session> session);
   smtp::Start::Admission Admit(const VirtualServerRuntime& virtual_server, bool place_found) const;
@@ -112,6 +130,7 @@ class Worker {
   AuthService* auth_ = nullptr;
   Dialer* dialer_ = nullptr;
   TlsAcceptor* tls_ = nullptr;
+  ClientLookup* lookup_ = nullptr;
   std::shared_ptr<const Snapshot> snapshot_;
   std::map<base::Endpoint, Listening> listening_;
   bool draining_ = false;

@@ -67,8 +67,8 @@ class WorkerTest : public testing::Test {
                  .random = random_,
                  .client_budget = clients_,
                  .upstream_budget = upstreams_}),
-        transport_(*net::MakeResolver(worker_.context().get_executor(), clock_)) {
-    worker_.Use(&auth_, &transport_, &transport_);
+        transport_(worker_.context().get_executor(), clock_) {
+    worker_.Use(&auth_, &transport_, &transport_, nullptr);
     worker_.Run();
   }
   ~WorkerTest() override {
