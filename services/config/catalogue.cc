@@ -71,6 +71,7 @@ void ClearOutputs(v1::Certificate* certificate) {
   certificate->clear_create_time();
   certificate->clear_update_time();
   certificate->clear_facts();
+  certificate->clear_signing_request();
 }
 
 // The answer to a commit: what was made, or, for a repetition, what the first one had made.
@@ -241,6 +242,7 @@ void Catalogue::Write(const v1::Certificate& certificate, const std::string& key
                       store::Transaction* transaction) {
   const std::string_view id = IdOf(certificate.name());
   transaction->writes.push_back({certificate.name(), Repository::Stored(certificate), condition});
+  if (key_pem.empty()) return;  // A request waits for its first answer.
   transaction->writes.push_back({StrCat(kCertificateKeys, id), repository_.SealCertificateKey(id, key_pem), {}});
 }
 
@@ -294,8 +296,11 @@ absl::Status Catalogue::AddChanged(store::View& view, const v1::Certificate& sto
   ValidateCertificate(merged, true, &call->violations);
   if (!call->violations.empty()) return Invalid();
 
-  GATEPOST_ASSIGN_OR_RETURN(const store::Record sealed, view.Get(StrCat(kCertificateKeys, IdOf(merged->name()))));
-  GATEPOST_ASSIGN_OR_RETURN(const v1::CertificateKey stored_key, repository_.CertificateKeyOf(sealed));
+  v1::CertificateKey stored_key;
+  if (!stored.certificate_chain_pem().empty()) {
+    GATEPOST_ASSIGN_OR_RETURN(const store::Record sealed, view.Get(StrCat(kCertificateKeys, IdOf(merged->name()))));
+    GATEPOST_ASSIGN_OR_RETURN(stored_key, repository_.CertificateKeyOf(sealed));
+  }
   std::string key_pem = merged->private_key_pem().empty() ? stored_key.private_key_pem() : merged->private_key_pem();
   merged->clear_private_key_pem();
   if (merged->has_self_signed()) {
@@ -358,11 +363,98 @@ absl::Status Catalogue::Delete(const v1::DeleteCertificateRequest& request, Call
                                                       users.size() > 1 ? " and others" : ""));
         transaction->writes.push_back({request.name(), std::nullopt, store::Condition::At(record.revision)});
         transaction->writes.push_back({StrCat(kCertificateKeys, IdOf(request.name())), std::nullopt, {}});
+        transaction->writes.push_back({StrCat(kRequestKeys, IdOf(request.name())), std::nullopt, {}});
         return absl::OkStatus();
       });
   GATEPOST_RETURN_IF_ERROR(committed.status());
   call->new_revision = committed->revision;
   return absl::OkStatus();
+}
+
+absl::Status Catalogue::AddSigningRequest(const absl::StatusOr<store::Record>& record,
+                                          const v1::CreateSigningRequestRequest& request, v1::Certificate* certificate,
+                                          Call* call, store::Transaction* transaction) {
+  v1::SigningRequest asked;
+  *asked.mutable_dns_names() = request.dns_names();
+  if (request.has_subject()) *asked.mutable_subject() = request.subject();
+  asked.set_key_type(request.key_type());
+  RefuseUnknown(request.subject(), "subject", &call->violations);
+  NormalizeAndValidate(&asked, &call->violations);
+  if (!call->violations.empty()) return Invalid();
+  const google::protobuf::Timestamp now = ToTimestamp(clock_.WallNow());
+  store::Condition condition = store::Condition::Absent();
+  if (record.ok()) {
+    call->old_revision = record->revision;
+    GATEPOST_RETURN_IF_ERROR(repository_.CheckEtag(request.etag(), record->revision));
+    GATEPOST_ASSIGN_OR_RETURN(*certificate, repository_.CertificateOf(*record));
+    if (certificate->has_signing_request() && !request.replace())
+      return absl::FailedPreconditionError("a signing request is waiting already; its answer would be worth nothing");
+    condition = store::Condition::At(record->revision);
+  } else {
+    if (!request.etag().empty()) return absl::NotFoundError("there is no such certificate");
+    if (index_.certificates() >= static_cast<size_t>(kMaxCertificates))
+      return absl::ResourceExhaustedError(StrCat("there are ", kMaxCertificates, " certificates already"));
+    certificate->Clear();
+    certificate->set_name(request.name());
+    certificate->set_display_name(std::string(IdOf(request.name())));
+    *certificate->mutable_create_time() = now;
+  }
+  GATEPOST_ASSIGN_OR_RETURN(CertificateMaker::Request made, maker_.MakeSigningRequest(asked));
+  asked.set_pem(std::move(made.pem));
+  *asked.mutable_create_time() = now;
+  *certificate->mutable_signing_request() = std::move(asked);
+  *certificate->mutable_update_time() = now;
+  const std::string_view id = IdOf(request.name());
+  transaction->writes.push_back({request.name(), Repository::Stored(*certificate), condition});
+  transaction->writes.push_back({StrCat(kRequestKeys, id), repository_.SealRequestKey(id, made.key_pem), {}});
+  return absl::OkStatus();
+}
+
+absl::StatusOr<v1::Certificate> Catalogue::CreateSigningRequest(const v1::CreateSigningRequestRequest& request, Call* call) {
+  GATEPOST_RETURN_IF_ERROR(CheckName(request.name(), kCertificates, "name", call));
+  v1::Certificate certificate;
+  absl::StatusOr<store::Committed> committed =
+      Change(request.validate_only(), [&](store::View& view, store::Transaction* transaction) -> absl::Status {
+        mutex_.AssertHeld();
+        const absl::StatusOr<store::Record> record = view.Get(request.name());
+        if (!record.ok() && !absl::IsNotFound(record.status())) return record.status();
+        return AddSigningRequest(record, request, &certificate, call, transaction);
+      });
+  GATEPOST_RETURN_IF_ERROR(committed.status());
+  return Answer(repository_, *committed, std::move(certificate), call);
+}
+
+absl::StatusOr<v1::Certificate> Catalogue::Install(const v1::InstallCertificateRequest& request, Call* call) {
+  GATEPOST_RETURN_IF_ERROR(CheckName(request.name(), kCertificates, "name", call));
+  v1::Certificate certificate;
+  absl::StatusOr<store::Committed> committed =
+      Change(request.validate_only(), [&](store::View& view, store::Transaction* transaction) -> absl::Status {
+        mutex_.AssertHeld();
+        GATEPOST_ASSIGN_OR_RETURN(const store::Record record, view.Get(request.name()));
+        call->old_revision = record.revision;
+        GATEPOST_RETURN_IF_ERROR(repository_.CheckEtag(request.etag(), record.revision));
+        GATEPOST_ASSIGN_OR_RETURN(certificate, repository_.CertificateOf(record));
+        if (!certificate.has_signing_request())
+          return absl::FailedPreconditionError("no signing request is waiting: CreateSigningRequest comes first");
+        const std::string request_key = StrCat(kRequestKeys, IdOf(request.name()));
+        GATEPOST_ASSIGN_OR_RETURN(const store::Record sealed, view.Get(request_key));
+        GATEPOST_ASSIGN_OR_RETURN(const std::string key_pem, repository_.RequestKeyOf(sealed));
+        certificate.clear_facts();
+        maker_.JudgeAnswer(request.certificate_chain_pem(), key_pem, certificate.signing_request(),
+                           certificate.mutable_facts(), &call->violations);
+        if (call->violations.empty())
+          index_.CheckKeyType(request.name(), certificate.facts().key_type(), &call->violations);
+        if (!call->violations.empty()) return Invalid();
+        certificate.set_certificate_chain_pem(request.certificate_chain_pem());
+        certificate.clear_self_signed();
+        certificate.clear_signing_request();
+        *certificate.mutable_update_time() = ToTimestamp(clock_.WallNow());
+        Write(certificate, key_pem, store::Condition::At(record.revision), transaction);
+        transaction->writes.push_back({request_key, std::nullopt, {}});
+        return absl::OkStatus();
+      });
+  GATEPOST_RETURN_IF_ERROR(committed.status());
+  return Answer(repository_, *committed, std::move(certificate), call);
 }
 
 absl::StatusOr<Catalogue::Totals> Catalogue::Count() {

@@ -55,6 +55,8 @@ class Catalogue {
   absl::StatusOr<v1::Certificate> Create(const v1::CreateCertificateRequest& request, Call* call);
   absl::StatusOr<v1::Certificate> Update(const v1::UpdateCertificateRequest& request, Call* call);
   absl::Status Delete(const v1::DeleteCertificateRequest& request, Call* call);
+  absl::StatusOr<v1::Certificate> CreateSigningRequest(const v1::CreateSigningRequestRequest& request, Call* call);
+  absl::StatusOr<v1::Certificate> Install(const v1::InstallCertificateRequest& request, Call* call);
 
   struct Totals {
     size_t virtual_servers = 0;
@@ -79,6 +81,10 @@ class Catalogue {
   absl::Status AddChanged(store::View& view, const v1::Certificate& stored, int64_t revision,
                           const v1::UpdateCertificateRequest& request, v1::Certificate* merged, Call* call,
                           store::Transaction* transaction) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
+  // What `record` holds, with a request that waits; a new certificate, if there is none.
+  absl::Status AddSigningRequest(const absl::StatusOr<store::Record>& record, const v1::CreateSigningRequestRequest& request,
+                                 v1::Certificate* certificate, Call* call, store::Transaction* transaction)
+      ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
   void Write(const v1::Certificate& certificate, const std::string& key_pem, store::Condition condition,
              store::Transaction* transaction);
 

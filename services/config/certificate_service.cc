@@ -54,6 +54,24 @@ grpc::Status CertificateServiceImpl::UpdateCertificate(grpc::ServerContext* cont
   });
 }
 
+grpc::Status CertificateServiceImpl::CreateSigningRequest(grpc::ServerContext* context,
+                                                          const v1::CreateSigningRequestRequest* request,
+                                                          v1::Certificate* response) {
+  return handler_.Run(*context, GATEPOST_METHOD("CreateSigningRequest"), [&](Call* call) -> absl::Status {
+    GATEPOST_ASSIGN_OR_RETURN(*response, catalogue_.CreateSigningRequest(*request, call));
+    return absl::OkStatus();
+  });
+}
+
+grpc::Status CertificateServiceImpl::InstallCertificate(grpc::ServerContext* context,
+                                                        const v1::InstallCertificateRequest* request,
+                                                        v1::Certificate* response) {
+  return handler_.Run(*context, GATEPOST_METHOD("InstallCertificate"), [&](Call* call) -> absl::Status {
+    GATEPOST_ASSIGN_OR_RETURN(*response, catalogue_.Install(*request, call));
+    return absl::OkStatus();
+  });
+}
+
 grpc::Status CertificateServiceImpl::DeleteCertificate(grpc::ServerContext* context,
                                                        const v1::DeleteCertificateRequest* request,
                                                        google::protobuf::Empty*) {

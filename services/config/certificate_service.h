@@ -22,6 +22,10 @@ class CertificateServiceImpl final : public v1::CertificateService::Service {
                                  v1::Certificate* response) override;
   grpc::Status UpdateCertificate(grpc::ServerContext* context, const v1::UpdateCertificateRequest* request,
                                  v1::Certificate* response) override;
+  grpc::Status CreateSigningRequest(grpc::ServerContext* context, const v1::CreateSigningRequestRequest* request,
+                                    v1::Certificate* response) override;
+  grpc::Status InstallCertificate(grpc::ServerContext* context, const v1::InstallCertificateRequest* request,
+                                  v1::Certificate* response) override;
   grpc::Status DeleteCertificate(grpc::ServerContext* context, const v1::DeleteCertificateRequest* request,
                                  google::protobuf::Empty* response) override;
 

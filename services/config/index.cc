@@ -153,6 +153,8 @@ void Index::Check(const v1::VirtualServer& server, Violations* violations) const
     const std::string field = StrCat("virtual_server.certificates[", i, "]");
     if (it == certificates_.end()) {
       violations->Add(field, "does not exist");
+    } else if (it->second == v1::Certificate::KEY_TYPE_UNSPECIFIED) {
+      violations->Add(field, "has no certificate yet: install the answer to its signing request first");
     } else if (first && IsEcdsa(*first) == IsEcdsa(it->second)) {
       violations->Add(field, "has a key of the same kind as the other: one ECDSA and one RSA certificate may be named");
     } else {

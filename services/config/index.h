@@ -65,6 +65,7 @@ class Index {
   std::map<std::string, Server, std::less<>> servers_;
   std::map<uint32_t, std::set<std::string>> by_port_;  // Names of the virtual servers that listen on a port.
   std::map<std::string, std::set<std::string>, std::less<>> users_;  // Of certificates.
+  // Unspecified: a request waits for its first answer.
   std::map<std::string, v1::Certificate::KeyType, std::less<>> certificates_;
 };
 

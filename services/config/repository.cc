@@ -96,6 +96,14 @@ std::string Repository::SealCertificateKey(std::string_view id, std::string_view
   return key_.Seal(StrCat(kCertificateKeys, id), pem, random_);
 }
 
+absl::StatusOr<std::string> Repository::RequestKeyOf(const store::Record& record) const {
+  return key_.Open(record.key, record.value);
+}
+
+std::string Repository::SealRequestKey(std::string_view id, std::string_view pem) const {
+  return key_.Seal(StrCat(kRequestKeys, id), pem, random_);
+}
+
 std::string Repository::SealTicketKeys(std::string_view id, const v1::TicketKeys& keys) const {
   std::string plain = keys.SerializeAsString();
   std::string sealed = key_.Seal(StrCat(kTicketKeys, id), plain, random_);

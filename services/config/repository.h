@@ -3,6 +3,7 @@
 //   virtualServers/{id}    v1.VirtualServer without name, etag, revision
 //   certificates/{id}      v1.Certificate without name, etag, revision, private key
 //   certificateKeys/{id}   sealed: the private key's PEM
+//   requestKeys/{id}       sealed: the PEM of the key of a signing request that waits
 //   ticketKeys/{id}        sealed: v1.TicketKeys of virtual server {id}
 //   masterKeyCheck         sealed: a known text, so that another master key is noticed at start
 //   ticketKeyRotation      when all ticket keys were last made anew, seconds since 1970, decimal
@@ -26,6 +27,7 @@
 namespace gatepost::config {
 
 inline constexpr std::string_view kCertificateKeys = "certificateKeys/";
+inline constexpr std::string_view kRequestKeys = "requestKeys/";
 inline constexpr std::string_view kTicketKeys = "ticketKeys/";
 inline constexpr std::string_view kTicketKeyRotation = "ticketKeyRotation";
 inline constexpr std::string_view kMasterKeyCheck = "masterKeyCheck";
@@ -60,6 +62,8 @@ class Repository {
   absl::StatusOr<v1::CertificateKey> CertificateKeyOf(const store::Record& record) const;
   absl::StatusOr<v1::TicketKeys> TicketKeysOf(const store::Record& record) const;
   std::string SealCertificateKey(std::string_view id, std::string_view pem) const;
+  absl::StatusOr<std::string> RequestKeyOf(const store::Record& record) const;
+  std::string SealRequestKey(std::string_view id, std::string_view pem) const;
   std::string SealTicketKeys(std::string_view id, const v1::TicketKeys& keys) const;
 
   // An etag says the store's epoch and the record's revision.

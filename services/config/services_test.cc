@@ -81,7 +81,7 @@ TEST_F(ServicesTest, EveryMethodOfTheDescriptorsIsForItsRolesAlone) {
       }
     }
   }
-  EXPECT_EQ(methods, 16);
+  EXPECT_EQ(methods, 18);
 }
 
 TEST_F(ServicesTest, AnotherCaAndNoCertificateAreRefused) {

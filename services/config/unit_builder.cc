@@ -64,7 +64,8 @@ class UnitBuilder::Pieces {
 absl::Status UnitBuilder::AddCertificate(store::View& view, std::string_view name, Pieces* pieces) {
   if (!pieces->Once(name)) return absl::OkStatus();
   GATEPOST_ASSIGN_OR_RETURN(const store::Record record, view.Get(name));
-  GATEPOST_ASSIGN_OR_RETURN(const v1::Certificate certificate, repository_.CertificateOf(record));
+  GATEPOST_ASSIGN_OR_RETURN(v1::Certificate certificate, repository_.CertificateOf(record));
+  certificate.clear_signing_request();  // The administrators' business.
   GATEPOST_ASSIGN_OR_RETURN(const store::Record sealed, view.Get(StrCat(kCertificateKeys, IdOf(name))));
   v1::Secret secret;
   GATEPOST_ASSIGN_OR_RETURN(*secret.mutable_certificate_key(), repository_.CertificateKeyOf(sealed));

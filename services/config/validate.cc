@@ -436,11 +436,30 @@ void NormalizeAndValidate(v1::VirtualServer* server, Violations* violations) {
   Judge(server, violations).Run();
 }
 
+namespace {
+
+// The names of a certificate that is to be made.
+void NormalizeNames(google::protobuf::RepeatedPtrField<std::string>* names, const std::string& field, Violations* violations) {
+  if (names->empty()) violations->Add(field, "must hold a name");
+  if (names->size() > kMaxSelfSignedNames) violations->Add(field, StrCat("may hold ", kMaxSelfSignedNames, " names"));
+  for (int i = 0; i < std::min(names->size(), kMaxSelfSignedNames); ++i) {
+    absl::StatusOr<std::string> canonical = CanonicalDomain(names->Get(i));
+    if (canonical.ok()) {
+      *names->Mutable(i) = *std::move(canonical);
+    } else {
+      violations->Add(StrCat(field, "[", i, "]"), base::FromAbsl(canonical.status().message()));
+    }
+  }
+}
+
+}  // namespace
+
 void ValidateCertificate(v1::Certificate* certificate, bool exists, Violations* violations) {
   RefuseUnknown(*certificate, "certificate", violations);
   CheckText(certificate->display_name(), kMaxDisplayNameCharacters, "certificate.display_name", violations);
   if (!certificate->has_self_signed()) {
-    if (certificate->certificate_chain_pem().empty())
+    const bool waits = certificate->has_signing_request() && certificate->private_key_pem().empty();
+    if (certificate->certificate_chain_pem().empty() && !waits)
       violations->Add("certificate.certificate_chain_pem", "must be set, or self_signed");
     if (certificate->certificate_chain_pem().size() > kMaxChainOctets)
       violations->Add("certificate.certificate_chain_pem", StrCat("is larger than ", kMaxChainOctets, " octets"));
@@ -454,21 +473,26 @@ void ValidateCertificate(v1::Certificate* certificate, bool exists, Violations* 
   v1::SelfSigned* spec = certificate->mutable_self_signed();
   if (!spec->has_valid_days()) spec->set_valid_days(kDefaultSelfSignedDays);
   if (spec->key_type() == v1::Certificate::KEY_TYPE_UNSPECIFIED) spec->set_key_type(v1::Certificate::ECDSA_P256);
-  if (spec->dns_names_size() == 0) violations->Add("certificate.self_signed.dns_names", "must hold a name");
-  if (spec->dns_names_size() > kMaxSelfSignedNames)
-    violations->Add("certificate.self_signed.dns_names", StrCat("may hold ", kMaxSelfSignedNames, " names"));
-  for (int i = 0; i < std::min(spec->dns_names_size(), kMaxSelfSignedNames); ++i) {
-    absl::StatusOr<std::string> canonical = CanonicalDomain(spec->dns_names(i));
-    if (canonical.ok()) {
-      spec->set_dns_names(i, *std::move(canonical));
-    } else {
-      violations->Add(StrCat("certificate.self_signed.dns_names[", i, "]"), base::FromAbsl(canonical.status().message()));
-    }
-  }
+  NormalizeNames(spec->mutable_dns_names(), "certificate.self_signed.dns_names", violations);
   if (spec->valid_days() < 1 || spec->valid_days() > kMaxSelfSignedDays)
     violations->Add("certificate.self_signed.valid_days", StrCat("must be from 1 to ", kMaxSelfSignedDays));
   if (spec->key_type() != v1::Certificate::ECDSA_P256 && spec->key_type() != v1::Certificate::RSA)
     violations->Add("certificate.self_signed.key_type", "must be ECDSA_P256 or RSA");
+}
+
+void NormalizeAndValidate(v1::SigningRequest* request, Violations* violations) {
+  NormalizeNames(request->mutable_dns_names(), "dns_names", violations);
+  if (request->key_type() == v1::Certificate::KEY_TYPE_UNSPECIFIED) request->set_key_type(v1::Certificate::ECDSA_P256);
+  if (request->key_type() != v1::Certificate::ECDSA_P256 && request->key_type() != v1::Certificate::RSA)
+    violations->Add("key_type", "must be ECDSA_P256 or RSA");
+  const v1::Subject& subject = request->subject();
+  CheckText(subject.organization(), kMaxOrganizationCharacters, "subject.organization", violations);
+  CheckText(subject.organizational_unit(), kMaxOrganizationCharacters, "subject.organizational_unit", violations);
+  CheckText(subject.locality(), kMaxPlaceCharacters, "subject.locality", violations);
+  CheckText(subject.state_or_province(), kMaxPlaceCharacters, "subject.state_or_province", violations);
+  const std::string& country = subject.country();
+  if (!country.empty() && (country.size() != 2 || !std::all_of(country.begin(), country.end(), [](char c) { return c >= 'A' && c <= 'Z'; })))
+    violations->Add("subject.country", "must be two capital letters");
 }
 
 }  // namespace gatepost::config

@@ -30,6 +30,9 @@ void NormalizeAndValidate(v1::VirtualServer* server, Violations* violations);
 // What can be judged of a certificate before its PEM is parsed. `exists`: it has a key already.
 void ValidateCertificate(v1::Certificate* certificate, bool exists, Violations* violations);
 
+// What a signing request is to be for. Violations name its fields.
+void NormalizeAndValidate(v1::SigningRequest* request, Violations* violations);
+
 // Text that administrators wrote for people: its length in characters, no control characters.
 void CheckText(std::string_view text, size_t max_characters, const std::string& path, Violations* violations);
 

@@ -63,23 +63,35 @@ bool AddName(GENERAL_NAMES* names, int type, std::string_view octets) {
   return true;
 }
 
-bool AddSubjectAltNames(X509* certificate, const std::vector<std::string>& uris, const std::vector<std::string>& dns_names,
-                        const std::vector<base::IpAddress>& addresses) {
-  if (uris.empty() && dns_names.empty() && addresses.empty()) return true;
-  const bssl::UniquePtr<GENERAL_NAMES> names(GENERAL_NAMES_new());
-  if (!names) return false;
+bssl::UniquePtr<GENERAL_NAMES> SubjectAltNames(const std::vector<std::string>& uris, const std::vector<std::string>& dns_names,
+                                               const std::vector<base::IpAddress>& addresses) {
+  bssl::UniquePtr<GENERAL_NAMES> names(GENERAL_NAMES_new());
+  if (!names) return nullptr;
   for (const std::string& uri : uris) {
-    if (!AddName(names.get(), GEN_URI, uri)) return false;
+    if (!AddName(names.get(), GEN_URI, uri)) return nullptr;
   }
   for (const std::string& dns : dns_names) {
-    if (!AddName(names.get(), GEN_DNS, dns)) return false;
+    if (!AddName(names.get(), GEN_DNS, dns)) return nullptr;
   }
   for (const base::IpAddress& address : addresses) {
     std::string_view octets(reinterpret_cast<const char*>(address.octets().data()), 16);
     if (address.is_v4()) octets.remove_prefix(12);
-    if (!AddName(names.get(), GEN_IPADD, octets)) return false;
+    if (!AddName(names.get(), GEN_IPADD, octets)) return nullptr;
   }
-  return X509_add1_ext_i2d(certificate, NID_subject_alt_name, names.get(), 0, X509V3_ADD_DEFAULT) == 1;
+  return names;
+}
+
+bool AddSubjectAltNames(X509* certificate, const std::vector<std::string>& uris, const std::vector<std::string>& dns_names,
+                        const std::vector<base::IpAddress>& addresses) {
+  if (uris.empty() && dns_names.empty() && addresses.empty()) return true;
+  const bssl::UniquePtr<GENERAL_NAMES> names = SubjectAltNames(uris, dns_names, addresses);
+  return names && X509_add1_ext_i2d(certificate, NID_subject_alt_name, names.get(), 0, X509V3_ADD_DEFAULT) == 1;
+}
+
+// Empty: left out.
+bool AddAttribute(X509_NAME* name, const char* attribute, const std::string& text) {
+  return text.empty() || X509_NAME_add_entry_by_txt(name, attribute, MBSTRING_UTF8, reinterpret_cast<const uint8_t*>(text.data()),
+                                                    static_cast<int>(text.size()), -1, 0) == 1;
 }
 
 struct Draft {
@@ -120,8 +132,7 @@ absl::StatusOr<std::string> Sign(const Draft& draft, EVP_PKEY* key, X509* issuer
             BN_to_ASN1_INTEGER(number.get(), X509_get_serialNumber(certificate.get())) != nullptr &&
             SetTime(X509_getm_notBefore(certificate.get()), draft.now - std::chrono::minutes(5)) &&
             SetTime(X509_getm_notAfter(certificate.get()), draft.now + std::chrono::hours(24) * draft.days) &&
-            X509_NAME_add_entry_by_txt(subject, "CN", MBSTRING_UTF8, reinterpret_cast<const uint8_t*>(common_name.data()),
-                                       static_cast<int>(common_name.size()), -1, 0) == 1 &&
+            AddAttribute(subject, "CN", common_name) &&
             X509_set_issuer_name(certificate.get(), issuer != nullptr ? X509_get_subject_name(issuer) : subject) == 1 &&
             X509_set_pubkey(certificate.get(), key) == 1;
   X509* authority = issuer != nullptr ? issuer : certificate.get();
@@ -168,6 +179,29 @@ absl::StatusOr<std::string> SelfSign(std::string_view key_pem, const SelfSignedO
   GATEPOST_ASSIGN_OR_RETURN(const bssl::UniquePtr<EVP_PKEY> key, internal::ParsePrivateKey(key_pem));
   Draft draft{options.common_name, options.days, options.now, false, {}, options.dns_names, options.addresses, "serverAuth"};
   return Sign(draft, key.get(), nullptr, key.get());
+}
+
+absl::StatusOr<std::string> MakeSigningRequest(std::string_view key_pem, const SigningRequestOptions& options) {
+  if (options.dns_names.empty()) return Invalid("a signing request needs a name");
+  GATEPOST_RETURN_IF_ERROR(CheckNames(options.dns_names, kMostDnsName, "a DNS name"));
+  GATEPOST_ASSIGN_OR_RETURN(const bssl::UniquePtr<EVP_PKEY> key, internal::ParsePrivateKey(key_pem));
+  const bssl::UniquePtr<X509_NAME> subject(X509_NAME_new());
+  const bool named = subject && AddAttribute(subject.get(), "C", options.country) && AddAttribute(subject.get(), "ST", options.state_or_province) &&
+                     AddAttribute(subject.get(), "L", options.locality) && AddAttribute(subject.get(), "O", options.organization) &&
+                     AddAttribute(subject.get(), "OU", options.organizational_unit) && AddAttribute(subject.get(), "CN", options.common_name);
+  ERR_clear_error();
+  if (!named) return Invalid("the subject has an attribute of the wrong length or alphabet");
+  const bssl::UniquePtr<GENERAL_NAMES> names = SubjectAltNames({}, options.dns_names, {});
+  const bssl::UniquePtr<STACK_OF(X509_EXTENSION)> extensions(sk_X509_EXTENSION_new_null());
+  bssl::UniquePtr<X509_EXTENSION> extension(names ? X509V3_EXT_i2d(NID_subject_alt_name, 0, names.get()) : nullptr);
+  const bssl::UniquePtr<X509_REQ> request(X509_REQ_new());
+  const bool ok = extensions && extension && bssl::PushToStack(extensions.get(), std::move(extension)) && request &&
+                  X509_REQ_set_version(request.get(), 0) == 1 && X509_REQ_set_subject_name(request.get(), subject.get()) == 1 &&
+                  X509_REQ_set_pubkey(request.get(), key.get()) == 1 && X509_REQ_add_extensions(request.get(), extensions.get()) == 1 &&
+                  X509_REQ_sign(request.get(), key.get(), EVP_sha256()) > 0;
+  const bssl::UniquePtr<BIO> out(BIO_new(BIO_s_mem()));
+  if (!ok || !out || PEM_write_bio_X509_REQ(out.get(), request.get()) != 1) return Internal("making the signing request");
+  return TakeText(out.get());
 }
 
 absl::StatusOr<std::string> MakeCa(std::string_view key_pem, const CaOptions& options) {

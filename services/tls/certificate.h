@@ -32,6 +32,19 @@ struct SelfSignedOptions {
 // (a URI: 2,048) or not printable ASCII; of all that are made here.
 absl::StatusOr<std::string> SelfSign(std::string_view key_pem, const SelfSignedOptions& options);
 
+// What a CA is asked to sign (PKCS #10, RFC 2986). Empty attributes are left out.
+struct SigningRequestOptions {
+  std::string common_name;  // at most 64 characters
+  std::string organization;
+  std::string organizational_unit;
+  std::string locality;
+  std::string state_or_province;
+  std::string country;  // two capital letters
+  std::vector<std::string> dns_names;
+};
+// The request, PEM; `key_pem` signs it. INVALID_ARGUMENT: the key, no name, or one as of SelfSign(); an attribute that X.520 refuses.
+absl::StatusOr<std::string> MakeSigningRequest(std::string_view key_pem, const SigningRequestOptions& options);
+
 // A CA of our own for service identities.
 struct CaOptions {
   std::string common_name;
