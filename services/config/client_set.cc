@@ -231,8 +231,11 @@ bool IsOpenRelay(const v1::VirtualServer& server) {
   for (const v1::Listener& listener : server.listeners()) {
     const absl::StatusOr<IpAddress> address = IpAddress::Parse(listener.address());
     if (!address.ok()) continue;
-    (address->is_v4() ? v4 : v6) = true;
-    only_loopback = only_loopback && address->IsLoopback();
+    // Behind a proxy the clients are elsewhere, and of any family.
+    const bool proxied = listener.proxy_protocol().required();
+    v4 = v4 || address->is_v4() || proxied;
+    v6 = v6 || address->is_v6() || proxied;
+    only_loopback = only_loopback && address->IsLoopback() && !proxied;
   }
   if (only_loopback) return false;
   for (const bool family : {true, false}) {

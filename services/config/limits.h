@@ -19,6 +19,7 @@ inline constexpr int kMaxBlockListAnswers = 256;
 inline constexpr int kMaxLocalDomains = 10'000;
 inline constexpr int kMaxPools = 100;
 inline constexpr int kMaxNextHops = 32;
+inline constexpr int kMaxDnsServers = 16;
 inline constexpr size_t kMaxDisplayNameCharacters = 100;
 inline constexpr size_t kMaxCommentCharacters = 200;
 inline constexpr size_t kMaxBannerOctets = 200;

@@ -77,6 +77,8 @@ class Judge {
   void CheckDomain(std::string* domain, std::string_view field);
   void CheckDomains(google::protobuf::RepeatedPtrField<v1::DomainEntry>* domains, int limit, std::string_view field);
   void CheckPem(std::string_view pem, std::string_view field);
+  void CheckProxyProtocol(v1::ProxyProtocol* proxy, std::string_view field);
+  void CheckDnsServers();
   void CheckPermission(const v1::Permission& permission, std::string_view field);
 
   void General();
@@ -170,9 +172,8 @@ void Judge::Listeners() {
       Add(StrCat(field, ".address"), base::FromAbsl(address.status().message()));
     }
     CheckRange(listener->port(), 1, 65'535, StrCat(field, ".port"));
-    NotEnforced(listener->has_proxy_protocol() &&
-                    (listener->proxy_protocol().required() || listener->proxy_protocol().trusted_subnets_size() > 0),
-                StrCat(field, ".proxy_protocol"));
+    if (listener->has_proxy_protocol())
+      CheckProxyProtocol(listener->mutable_proxy_protocol(), StrCat(field, ".proxy_protocol"));
     for (int j = 0; j < i; ++j)
       if (Overlap(server_.listeners(j), *listener))
         Add(field, StrCat("overlaps listeners[", j, "] of this virtual server"));
@@ -181,6 +182,21 @@ void Judge::Listeners() {
       Add(StrCat(field, ".tls_mode"), "needs a certificate: name one in `certificates`, or set tls_mode to NONE");
     if (!tls && server_.tls().require_secure_channel())
       Add(StrCat(field, ".tls_mode"), "is NONE, but tls.require_secure_channel lets nobody work without TLS");
+  }
+}
+
+void Judge::CheckProxyProtocol(v1::ProxyProtocol* proxy, std::string_view field) {
+  const std::string subnets = StrCat(field, ".trusted_subnets");
+  if (proxy->required() && proxy->trusted_subnets().empty())
+    Add(subnets, "must name who may send the header: without any, every connection would be closed");
+  if (!CheckCount(proxy->trusted_subnets_size(), kMaxListEntries, subnets)) return;
+  for (int i = 0; i < proxy->trusted_subnets_size(); ++i) {
+    const absl::StatusOr<base::IpPrefix> subnet = base::IpPrefix::Parse(proxy->trusted_subnets(i));
+    if (subnet.ok()) {
+      proxy->set_trusted_subnets(i, subnet->ToString());
+    } else {
+      Add(StrCat(subnets, "[", i, "]"), base::FromAbsl(subnet.status().message()));
+    }
   }
 }
 
@@ -311,6 +327,21 @@ void Judge::Timeouts() {
   CheckDuration(timeouts.final(), seconds(1), seconds(570), "delivery.timeouts.final");
 }
 
+void Judge::CheckDnsServers() {
+  v1::Delivery* delivery = server_.mutable_delivery();
+  if (!CheckCount(delivery->dns_servers_size(), kMaxDnsServers, "delivery.dns_servers")) return;
+  for (int i = 0; i < delivery->dns_servers_size(); ++i) {
+    const std::string& server = delivery->dns_servers(i);
+    const absl::StatusOr<base::IpAddress> address = base::IpAddress::Parse(server);
+    const absl::StatusOr<base::Endpoint> endpoint = base::Endpoint::Parse(server);
+    if (!address.ok() && (!endpoint.ok() || endpoint->port == 0)) {
+      Add(StrCat("delivery.dns_servers[", i, "]"), "must be an address, or an address and a port: 192.0.2.53:5353");
+    } else {
+      delivery->set_dns_servers(i, address.ok() ? address->ToString() : endpoint->ToString());
+    }
+  }
+}
+
 void Judge::Delivery() {
   v1::Delivery* delivery = server_.mutable_delivery();
   DefaultRoute();
@@ -320,7 +351,7 @@ void Judge::Delivery() {
   NotEnforced(delivery->attempt_direct_delivery(), "delivery.attempt_direct_delivery");
   if (!delivery->ehlo_name().empty()) CheckDomain(delivery->mutable_ehlo_name(), "delivery.ehlo_name");
   NotEnforced(!delivery->masquerade_domain().empty(), "delivery.masquerade_domain");
-  NotEnforced(delivery->dns_servers_size() > 0, "delivery.dns_servers");
+  CheckDnsServers();
   NotEnforced(delivery->max_connections() != 0, "delivery.max_connections");
   NotEnforced(delivery->max_connections_per_next_hop() != 0, "delivery.max_connections_per_next_hop");
 }

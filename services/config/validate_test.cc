@@ -160,7 +160,6 @@ TEST(ValidateTest, WhatIsNotEnforcedIsRefusedUnlessAtItsDefault) {
       {"delivery { routes { domains { domain: 'a.example' } } }", "virtual_server.delivery.routes"},
       {"delivery { attempt_direct_delivery: true }", "virtual_server.delivery.attempt_direct_delivery"},
       {"delivery { masquerade_domain: 'a.example' }", "virtual_server.delivery.masquerade_domain"},
-      {"delivery { dns_servers: '192.0.2.53' }", "virtual_server.delivery.dns_servers"},
       {"delivery { max_connections: 1 }", "virtual_server.delivery.max_connections"},
       {"delivery { max_connections_per_next_hop: 1 }", "virtual_server.delivery.max_connections_per_next_hop"},
       {"delivery { default_route { client_identity: XCLIENT } }", "virtual_server.delivery.default_route.client_identity"},
@@ -191,6 +190,15 @@ TEST(ValidateTest, LookupsPermissionsAndPacesAreJudgedFieldByField) {
       {"filters { block_lists { zone: 'bl.example' answers: '127.0.0.2' } on_lookup_failure: DENY }", {}},
       {"filters { block_lists { zone: 'bl.example' answers: '10.0.0.2' } block_lists { zone: 'BL.example' } }",
        {"virtual_server.filters.block_lists[0].answers[0]", "virtual_server.filters.block_lists[1].zone"}},
+      {"listeners { address: '::1' port: 25 tls_mode: NONE proxy_protocol { required: true trusted_subnets: '10.0.0.0/8' } }",
+       {}},
+      {"listeners { address: '::1' port: 25 tls_mode: NONE proxy_protocol { required: true } }",
+       {"virtual_server.listeners[0].proxy_protocol.trusted_subnets"}},
+      {"listeners { address: '::1' port: 25 tls_mode: NONE proxy_protocol { trusted_subnets: '10.0.0.1/8' } }",
+       {"virtual_server.listeners[0].proxy_protocol.trusted_subnets[0]"}},
+      {"delivery { dns_servers: '192.0.2.53' dns_servers: '[2001:DB8::53]:5353' dns_servers: '2001:db8::53' }", {}},
+      {"delivery { dns_servers: 'ns.example' dns_servers: '192.0.2.53:0' }",
+       {"virtual_server.delivery.dns_servers[0]", "virtual_server.delivery.dns_servers[1]"}},
       {"delivery { ehlo_name: 'out.example.com' }", {}},
       {"delivery { ehlo_name: 'a b' }", {"virtual_server.delivery.ehlo_name"}},
   };
@@ -369,6 +377,11 @@ TEST(OpenRelayTest, IsAcceptedOnLoopbackOrOnPurposeAndIsSaid) {
                           "listeners { address: '127.0.0.1' port: 25 tls_mode: NONE }"
                           "listeners { address: '::1' port: 25 tls_mode: NONE }")
                    .open_relay());
+  EXPECT_EQ(Fields("authentication { anonymous: true } relay { mode: ALL_EXCEPT entries { subnet: '0.0.0.0/0' } }"
+                   "listeners { address: '127.0.0.1' port: 25 tls_mode: NONE"
+                   "            proxy_protocol { required: true trusted_subnets: '127.0.0.1' } }"),
+            Strings{"virtual_server.relay"})
+      << "clients of a proxy on loopback come from anywhere, IPv6 too";
   EXPECT_EQ(Fields("authentication { anonymous: true } relay { mode: ALL_EXCEPT }"), Strings{"virtual_server.relay"})
       << "without listeners it is not known where it will listen";
 }

@@ -114,7 +114,6 @@ absl::Status ToListeners(const v1::VirtualServer& from, policy::VirtualServer* t
       GATEPOST_ASSIGN_OR_RETURN(const base::IpPrefix prefix, base::IpPrefix::Parse(subnet));
       result.proxy.trusted.push_back(prefix);
     }
-    if (result.proxy.required) return Unenforced(base::StrCat(field, ".proxy_protocol.required"));
     to->listeners.push_back(result);
   }
   return absl::OkStatus();
@@ -270,7 +269,6 @@ absl::Status ToDelivery(const v1::Delivery& from, policy::Delivery* to) {
     GATEPOST_ASSIGN_OR_RETURN(const base::Endpoint endpoint, ToDnsServer(server));
     to->dns_servers.push_back(endpoint);
   }
-  if (!from.dns_servers().empty()) return Unenforced("delivery.dns_servers");
   if (from.max_connections() != 0) return Unenforced("delivery.max_connections");
   if (from.max_connections_per_next_hop() != 0) return Unenforced("delivery.max_connections_per_next_hop");
 

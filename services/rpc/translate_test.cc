@@ -40,7 +40,8 @@ TEST(TranslateTest, AbsentFieldsAreTheDefaults) {
 TEST(TranslateTest, FieldsReachTheirPlace) {
   const auto result = Translate(Parse(R"(
       state: PAUSED dialect: EXCHANGE banner_text: "ESMTP here"
-      listeners { address: "::1" port: 465 tls_mode: IMPLICIT }
+      listeners { address: "::1" port: 465 tls_mode: IMPLICIT
+                  proxy_protocol { required: true trusted_subnets: "10.0.0.0/8" } }
       local_domains { domain: "Example.COM" include_subdomains: true }
       connection_control { mode: ONLY_LIST entries { subnet: "10.0.0.0/255.0.0.0" } entries { range: "192.0.2.1-192.0.2.9" } }
       authentication { anonymous: true basic { enabled: false default_domain: "example.com" } }
@@ -51,6 +52,7 @@ TEST(TranslateTest, FieldsReachTheirPlace) {
       connection_limits { max_per_source: 0 max_total: 9 }
       delivery { default_route { next_hops { host: "mta" port: 2525 } next_hops { host: "192.0.2.7" }
                                  tls { mode: REQUIRED server_name: "mx" } }
+                 dns_servers: "192.0.2.53" dns_servers: "[2001:db8::53]:5353"
                  timeouts { connect { nanos: 500000000 } } }
       logging { protocol_log: true addresses: DOMAIN })"));
   ASSERT_TRUE(result.ok()) << result.status();
@@ -58,6 +60,8 @@ TEST(TranslateTest, FieldsReachTheirPlace) {
   EXPECT_EQ(result->dialect, policy::Dialect::kExchange);
   ASSERT_EQ(result->listeners.size(), 1u);
   EXPECT_EQ(result->listeners[0].tls_mode, policy::TlsMode::kImplicit);
+  EXPECT_TRUE(result->listeners[0].proxy.required);
+  EXPECT_EQ(result->listeners[0].proxy.trusted, std::vector{*base::IpPrefix::Parse("10.0.0.0/8")});
   EXPECT_EQ(result->local_domains.at(0).domain, "example.com");
   EXPECT_TRUE(result->local_domains.at(0).include_subdomains);
   EXPECT_EQ(result->connection_control.mode, policy::ListMode::kOnlyList);
@@ -81,6 +85,8 @@ TEST(TranslateTest, FieldsReachTheirPlace) {
   EXPECT_EQ(result->delivery.next_hops.at(0).port, 2525);
   EXPECT_EQ(result->delivery.next_hops.at(1).port, 25);
   EXPECT_EQ(result->delivery.tls.mode, policy::UpstreamTlsMode::kRequired);
+  EXPECT_EQ(result->delivery.dns_servers, (std::vector{*base::Endpoint::Parse("192.0.2.53:53"),
+                                                       *base::Endpoint::Parse("[2001:db8::53]:5353")}));
   EXPECT_EQ(result->delivery.timeouts.connect, std::chrono::milliseconds(500));
   EXPECT_TRUE(result->protocol_log);
   EXPECT_EQ(result->log_addresses, policy::LogAddresses::kDomain);
@@ -88,8 +94,6 @@ TEST(TranslateTest, FieldsReachTheirPlace) {
 
 TEST(TranslateTest, WhatIsNotEnforcedIsRefusedByName) {
   const std::pair<const char*, const char*> cases[] = {
-      {"listeners { address: '::1' port: 25 proxy_protocol { required: true } }",
-       "listeners[0].proxy_protocol.required"},
       {"authentication { token { enabled: true } }", "authentication.token.enabled"},
       {"authentication { external { enabled: true } }", "authentication.external.enabled"},
       {"authentication { integrated { requires_tls: false } }", "authentication.integrated.requires_tls"},
