@@ -280,6 +280,7 @@ Command ParseOther(std::string_view word) {
   if (IsOneOf(word, {"EXPN", "XCLIENT", "XFORWARD", "ETRN", "TURN", "ATRN", "SEND", "SOML", "SAML", "BURL"})) {
     return NotImplementedCommand();
   }
+  if (base::EqualsIgnoreCase(word, "PROXY")) return ProxyHeaderCommand();
   return UnknownCommand();
 }
 

@@ -67,6 +67,8 @@ struct QuitCommand {};
 struct NotImplementedCommand {};
 // The client speaks HTTP: close without a reply.
 struct HttpCommand {};
+// A PROXY header (v1) where none is believed: a reply, then close; it is not looked into.
+struct ProxyHeaderCommand {};
 // 500.
 struct UnknownCommand {};
 
@@ -91,7 +93,7 @@ struct CommandError {
 
 using Command = std::variant<EhloCommand, HeloCommand, StartTlsCommand, AuthCommand, MailCommand, RcptCommand,
                              DataCommand, BdatCommand, RsetCommand, NoopCommand, VrfyCommand, HelpCommand, QuitCommand,
-                             NotImplementedCommand, HttpCommand, UnknownCommand, CommandError>;
+                             NotImplementedCommand, HttpCommand, ProxyHeaderCommand, UnknownCommand, CommandError>;
 
 struct ParsedCommand {
   Verb verb = Verb::kOther;  // of errors too

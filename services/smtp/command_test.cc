@@ -72,6 +72,10 @@ TEST(Command, HttpIsRecognised) {
     Get<HttpCommand>(line);
 }
 
+TEST(Command, AProxyHeaderIsRecognised) {
+  for (const char* line : {"PROXY TCP4 127.0.0.1 127.0.0.1 1 25", "proxy UNKNOWN", "PROXY"}) Get<ProxyHeaderCommand>(line);
+}
+
 TEST(Command, Mail) {
   const auto mail = Get<MailCommand>("MAIL FROM:<A@B.example> SIZE=1000 BODY=8BITMIME");
   EXPECT_EQ(mail.path.canonical(), "A@b.example");

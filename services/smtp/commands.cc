@@ -123,6 +123,10 @@ std::optional<Action> Commands::Take(std::string_view line) {
     client.End(SessionEnd::kProtocolError, /*linger=*/false);
     return std::nullopt;
   }
+  if (std::holds_alternative<ProxyHeaderCommand>(parsed.command)) {
+    client.SayLast(replies::ProtocolErrorClosing(), SessionEnd::kProtocolError);
+    return std::nullopt;
+  }
   if (std::holds_alternative<QuitCommand>(parsed.command)) {
     client.SayLast(replies::Bye(context_.settings.fqdn), SessionEnd::kQuit);
     return std::nullopt;

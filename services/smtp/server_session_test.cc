@@ -447,6 +447,14 @@ TEST(SessionLinesTest, HttpClosesWithoutAReply) {
   }
 }
 
+// I2
+TEST(SessionLinesTest, AProxyHeaderThatNobodyAskedForIsAnErrorAndCloses) {
+  SessionHarness session;
+  session.Begin();
+  EXPECT_EQ(session.Send("PROXY TCP4 127.0.0.1 127.0.0.1 4660 25\r\nEHLO x\r\n"), "554 5.5.0 Protocol error\r\n");
+  EXPECT_TRUE(session.closed());
+}
+
 // ------------------------------------------------------------------------------------------------------------ counters
 
 // P5, limits.md: protocol errors.
