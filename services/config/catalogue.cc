@@ -120,6 +120,8 @@ absl::Status Catalogue::Judge(v1::VirtualServer* server, Call* call) {
   NormalizeAndValidate(server, &call->violations);
   maker_.JudgeCaBundle(server->delivery().default_route().tls().ca_bundle_pem(),
                        "virtual_server.delivery.default_route.tls.ca_bundle_pem", &call->violations);
+  maker_.JudgeCaBundle(server->tls().client_certificates().ca_bundle_pem(),
+                       "virtual_server.tls.client_certificates.ca_bundle_pem", &call->violations);
   index_.Check(*server, &call->violations);
   return call->violations.empty() ? absl::OkStatus() : Invalid();
 }

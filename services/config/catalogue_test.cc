@@ -389,6 +389,8 @@ TEST_F(CatalogueTest, ThereAreAtMostTenThousandOfEach) {
 TEST_F(CatalogueTest, ACaBundleMustHoldCertificates) {
   EXPECT_FALSE(Create("a", "delivery { default_route { tls { mode: REQUIRED ca_bundle_pem: '-----BEGIN CERTIFICATE-----' } } }").ok());
   EXPECT_EQ(Violations(), "virtual_server.delivery.default_route.tls.ca_bundle_pem ");
+  EXPECT_FALSE(Create("a", "tls { client_certificates { mode: MANDATORY ca_bundle_pem: '-----BEGIN CERTIFICATE-----' } }").ok());
+  EXPECT_EQ(Violations(), "virtual_server.tls.client_certificates.ca_bundle_pem ");
 }
 
 }  // namespace

@@ -232,11 +232,24 @@ void Judge::Authentication() {
 }
 
 void Judge::Tls() {
-  const v1::Tls& tls = server_.tls();
+  v1::Tls& tls = *server_.mutable_tls();
   if (tls.min_cipher_bits() != 128 && tls.min_cipher_bits() != 256) Add("tls.min_cipher_bits", "must be 128 or 256");
-  NotEnforced(tls.min_cipher_bits() == 256, "tls.min_cipher_bits");
-  NotEnforced(tls.unknown_name() != v1::Tls::SERVE_DEFAULT, "tls.unknown_name");
-  MustBeDefault(tls.client_certificates(), defaults_.tls().client_certificates(), "tls.client_certificates");
+  v1::ClientCertificates& clients = *tls.mutable_client_certificates();
+  if (clients.mode() != v1::ClientCertificates::NOT_REQUESTED || !clients.ca_bundle_pem().empty())
+    CheckPem(clients.ca_bundle_pem(), "tls.client_certificates.ca_bundle_pem");
+  constexpr std::string_view kRefused = "tls.client_certificates.refused_fingerprints";
+  if (!CheckCount(clients.refused_fingerprints_size(), kMaxListEntries, kRefused)) return;
+  std::set<std::string_view> seen;
+  for (int i = 0; i < clients.refused_fingerprints_size(); ++i) {
+    std::string& fingerprint = *clients.mutable_refused_fingerprints(i);
+    fingerprint = base::AsciiLower(fingerprint);
+    std::string octets;
+    if (fingerprint.size() != 64 || !base::HexDecode(fingerprint, &octets)) {
+      Add(StrCat(kRefused, "[", i, "]"), "must be 64 hexadecimal digits");
+    } else if (!seen.insert(fingerprint).second) {
+      Add(StrCat(kRefused, "[", i, "]"), "is in the list already");
+    }
+  }
 }
 
 void Judge::Relay() {

@@ -154,9 +154,6 @@ TEST(ValidateTest, WhatIsNotEnforcedIsRefusedUnlessAtItsDefault) {
        "virtual_server.authentication.integrated.realms"},
       {"authentication { token { enabled: true } }", "virtual_server.authentication.token"},
       {"authentication { external { enabled: true } }", "virtual_server.authentication.external"},
-      {"tls { min_cipher_bits: 256 }", "virtual_server.tls.min_cipher_bits"},
-      {"tls { unknown_name: REFUSE }", "virtual_server.tls.unknown_name"},
-      {"tls { client_certificates { mode: REQUESTED } }", "virtual_server.tls.client_certificates"},
       {"delivery { routes { domains { domain: 'a.example' } } }", "virtual_server.delivery.routes"},
       {"delivery { attempt_direct_delivery: true }", "virtual_server.delivery.attempt_direct_delivery"},
       {"delivery { masquerade_domain: 'a.example' }", "virtual_server.delivery.masquerade_domain"},
@@ -203,6 +200,43 @@ TEST(ValidateTest, LookupsPermissionsAndPacesAreJudgedFieldByField) {
       {"delivery { ehlo_name: 'a b' }", {"virtual_server.delivery.ehlo_name"}},
   };
   for (const auto& test : kCases) EXPECT_EQ(Fields(test.text), test.fields) << test.text;
+}
+
+TEST(ValidateTest, TheSecureChannelIsJudgedFieldByField) {
+  const std::string field = "virtual_server.tls.client_certificates";
+  const std::string bundle = "ca_bundle_pem: '-----BEGIN CERTIFICATE-----'";
+  const std::string a(64, 'a');
+  const struct {
+    std::string text;
+    Strings fields;
+  } kCases[] = {
+      {"tls { min_cipher_bits: 256 min_version: TLS_1_3 unknown_name: REFUSE }", {}},
+      {"tls { min_cipher_bits: 192 }", {"virtual_server.tls.min_cipher_bits"}},
+      {"tls { client_certificates { mode: REQUESTED } }", {field + ".ca_bundle_pem"}},
+      {"tls { client_certificates { mode: MANDATORY " + bundle + " } }", {}},
+      {"tls { client_certificates { ca_bundle_pem: 'x' } }", {field + ".ca_bundle_pem"}},
+      {"tls { client_certificates { mode: MANDATORY " + bundle + " refused_fingerprints: '" + a + "' refused_fingerprints: '" +
+           a.substr(1) + "' refused_fingerprints: '" + std::string(64, 'A') + "' refused_fingerprints: '" + std::string(64, 'g') + "' } }",
+       {field + ".refused_fingerprints[1]", field + ".refused_fingerprints[2]", field + ".refused_fingerprints[3]"}},
+  };
+  for (const auto& test : kCases) EXPECT_EQ(Fields(test.text), test.fields) << test.text;
+}
+
+TEST(ValidateTest, TenThousandFingerprintsMayBeRefused) {
+  v1::VirtualServer server;
+  server.set_fqdn("mail.example.com");
+  for (int i = 0; i < 10'000; ++i) {
+    const std::string digits = std::to_string(i);
+    server.mutable_tls()->mutable_client_certificates()->add_refused_fingerprints(std::string(64 - digits.size(), '0') + digits);
+  }
+  Violations none;
+  NormalizeAndValidate(&server, &none);
+  EXPECT_TRUE(none.empty());
+  server.mutable_tls()->mutable_client_certificates()->add_refused_fingerprints(std::string(64, 'f'));
+  Violations one;
+  NormalizeAndValidate(&server, &one);
+  ASSERT_EQ(one.list().size(), 1u);
+  EXPECT_EQ(one.list()[0].field, "virtual_server.tls.client_certificates.refused_fingerprints");
 }
 
 TEST(ValidateTest, WhatIsNotEnforcedMayStandAtItsDefault) {

@@ -38,6 +38,24 @@ absl::StatusOr<std::vector<tls::TicketKey>> ToTicketKeys(const config::v1::Ticke
   return result;
 }
 
+void SetPolicy(const policy::TlsPolicy& policy, tls::ServerContext::Options* options) {
+  options->tls13_only = policy.min_version == policy::TlsVersion::kTls13;
+  options->min_cipher_bits = policy.min_cipher_bits;
+  options->refuse_unknown_names = policy.unknown_name == policy::UnknownName::kRefuse;
+  switch (policy.client_certificates.mode) {
+    case policy::ClientCertificates::Mode::kNotRequested:
+      return;
+    case policy::ClientCertificates::Mode::kRequested:
+      options->client_certificates = tls::ClientCertificateMode::kRequested;
+      break;
+    case policy::ClientCertificates::Mode::kMandatory:
+      options->client_certificates = tls::ClientCertificateMode::kMandatory;
+      break;
+  }
+  options->client_ca_bundle_pem = policy.client_certificates.ca_bundle_pem;
+  options->refused_fingerprints = policy.client_certificates.refused_fingerprints;
+}
+
 }  // namespace
 
 absl::StatusOr<Compiler::Sources> Compiler::Collect(const Resources& resources, const std::string& name,
@@ -94,9 +112,8 @@ absl::StatusOr<std::shared_ptr<const VirtualServerRuntime>> Compiler::CompileOne
       options.identities.push_back(
           {sources.certificates[i]->certificate_chain_pem(), sources.keys[i]->private_key_pem()});
     }
-    options.tls13_only = settings.tls.min_version == policy::TlsVersion::kTls13;
-    // A session of another virtual server, or from before a change of what TLS must be like, is not resumed.
-    options.session_scope = base::StrCat(name, "\n", sources.virtual_server->tls().SerializeAsString());
+    SetPolicy(settings.tls, &options);
+    options.session_scope = name;
     if (sources.ticket_keys) {
       absl::StatusOr<std::vector<tls::TicketKey>> keys = ToTicketKeys(*sources.ticket_keys);
       if (!keys.ok()) return For(name, keys.status());

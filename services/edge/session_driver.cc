@@ -162,7 +162,10 @@ asio::awaitable<smtp::Event> SessionDriver::Handshake() {
   TlsAcceptor::Accepted accepted =
       co_await options_.tls->Accept(std::move(options_.client), options_.virtual_server, deadline);
   options_.client = std::move(accepted.stream);
-  if (!options_.client) co_return smtp::TlsFailed{};
+  if (!options_.client) {
+    if (options_.log != nullptr) options_.log->OnHandshakeFailed(accepted.error);
+    co_return smtp::TlsFailed{};
+  }
   co_return smtp::TlsEstablished{std::move(accepted.tls)};
 }
 

@@ -30,6 +30,7 @@ class TlsAcceptor {
   struct Accepted {
     std::unique_ptr<net::Stream> stream;  // nullptr: the handshake failed, and the connection is closed
     policy::TlsFacts tls;
+    std::string error;  // why it failed, for the log: nothing of the peer's choosing
   };
   virtual asio::awaitable<Accepted> Accept(std::unique_ptr<net::Stream> plain,
                                            std::shared_ptr<const VirtualServerRuntime> virtual_server,

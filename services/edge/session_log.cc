@@ -91,6 +91,13 @@ void SessionLog::OnTls(const policy::TlsFacts& tls) {
   virtual_server_->metrics().TlsEstablished(tls.version, tls.resumed);
 }
 
+void SessionLog::OnHandshakeFailed(std::string_view why) {
+  log_.Info("handshake_failed", {{"session", session_},
+                                 {"virtual_server", virtual_server_->settings().id},
+                                 {"client", client_},
+                                 {"reason", why}});
+}
+
 void SessionLog::OnMessage(const smtp::MessageResult& result) {
   virtual_server_->metrics().Message(result);
   if (result.accepted) {

@@ -31,6 +31,8 @@ class SessionLog final : public smtp::SessionObserver, public UpstreamObserver {
   void OnVerdict(const policy::Verdict& verdict) override;
   void OnAuth(std::string_view mechanism, smtp::AuthOutcome outcome, std::string_view login) override;
   void OnTls(const policy::TlsFacts& tls) override;
+  // `why`: BoringSSL's or our words, none of the peer's.
+  void OnHandshakeFailed(std::string_view why);
   void OnMessage(const smtp::MessageResult& result) override;
   void OnLineIn(std::string_view line) override;
   void OnReplyOut(const smtp::Reply& reply) override;

@@ -22,12 +22,18 @@ std::unique_ptr<net::TcpStream> AsTcp(std::unique_ptr<net::Stream> stream) {
 }
 
 policy::TlsFacts ToPolicy(const tls::SessionFacts& facts) {
-  return {.active = true,
-          .version = facts.version >= 0x0304 ? policy::TlsVersion::kTls13 : policy::TlsVersion::kTls12,
-          .cipher = facts.cipher,
-          .cipher_bits = facts.cipher_bits,
-          .server_name = facts.server_name,
-          .resumed = facts.resumed};
+  policy::TlsFacts result{.active = true,
+                          .version = facts.version >= 0x0304 ? policy::TlsVersion::kTls13 : policy::TlsVersion::kTls12,
+                          .cipher = facts.cipher,
+                          .cipher_bits = facts.cipher_bits,
+                          .server_name = facts.server_name,
+                          .resumed = facts.resumed};
+  if (facts.client_certificate) {
+    const tls::ClientCertificate& shown = *facts.client_certificate;
+    result.client_certificate = std::make_shared<const policy::ClientCertificate>(
+        policy::ClientCertificate{shown.subject, shown.emails, shown.dns_names, shown.sha256_hex});
+  }
+  return result;
 }
 
 }  // namespace
@@ -88,7 +94,9 @@ asio::awaitable<TlsAcceptor::Accepted> Transport::Accept(std::unique_ptr<net::St
                                                          base::MonotonicTime deadline) {
   tls::HandshakeResult done = co_await tls::Accept(AsTcp(std::move(plain)), virtual_server->tls(), deadline);
   Accepted result;
-  if (!done.ec) {
+  if (done.ec) {
+    result.error = done.detail.empty() ? done.ec.message() : std::move(done.detail);
+  } else {
     result.tls = ToPolicy(done.stream->facts());
     result.stream = std::move(done.stream);
   }

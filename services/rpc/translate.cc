@@ -196,6 +196,27 @@ absl::Status ToAuthentication(const v1::Authentication& from, policy::Authentica
   return ToPermission(from.submit(), "authentication.submit", &to->submit);
 }
 
+absl::Status ToClientCertificates(const v1::ClientCertificates& from, policy::ClientCertificates* to) {
+  using Mode = policy::ClientCertificates::Mode;
+  switch (from.mode()) {
+    case v1::ClientCertificates::MODE_UNSPECIFIED:
+    case v1::ClientCertificates::NOT_REQUESTED:
+      to->mode = Mode::kNotRequested;
+      break;
+    case v1::ClientCertificates::REQUESTED:
+      to->mode = Mode::kRequested;
+      break;
+    case v1::ClientCertificates::MANDATORY:
+      to->mode = Mode::kMandatory;
+      break;
+    default:
+      return UnknownValue("tls.client_certificates.mode");
+  }
+  to->ca_bundle_pem = from.ca_bundle_pem();
+  to->refused_fingerprints.assign(from.refused_fingerprints().begin(), from.refused_fingerprints().end());
+  return absl::OkStatus();
+}
+
 absl::Status ToTls(const v1::Tls& from, policy::TlsPolicy* to) {
   to->require_secure_channel = from.require_secure_channel();
   switch (from.min_version()) {
@@ -209,16 +230,20 @@ absl::Status ToTls(const v1::Tls& from, policy::TlsPolicy* to) {
     default:
       return UnknownValue("tls.min_version");
   }
-  if (from.has_min_cipher_bits() && from.min_cipher_bits() != 128) return Unenforced("tls.min_cipher_bits");
-  if (from.unknown_name() != v1::Tls::UNKNOWN_NAME_UNSPECIFIED && from.unknown_name() != v1::Tls::SERVE_DEFAULT) {
-    return Unenforced("tls.unknown_name");
+  if (from.has_min_cipher_bits()) to->min_cipher_bits = static_cast<int>(from.min_cipher_bits());
+  if (to->min_cipher_bits != 128 && to->min_cipher_bits != 256) return UnknownValue("tls.min_cipher_bits");
+  switch (from.unknown_name()) {
+    case v1::Tls::UNKNOWN_NAME_UNSPECIFIED:
+    case v1::Tls::SERVE_DEFAULT:
+      to->unknown_name = policy::UnknownName::kServeDefault;
+      break;
+    case v1::Tls::REFUSE:
+      to->unknown_name = policy::UnknownName::kRefuse;
+      break;
+    default:
+      return UnknownValue("tls.unknown_name");
   }
-  const auto certificates = from.client_certificates().mode();
-  if (certificates != v1::ClientCertificates::MODE_UNSPECIFIED &&
-      certificates != v1::ClientCertificates::NOT_REQUESTED) {
-    return Unenforced("tls.client_certificates.mode");
-  }
-  return absl::OkStatus();
+  return ToClientCertificates(from.client_certificates(), &to->client_certificates);
 }
 
 absl::Status ToLimits(const v1::VirtualServer& from, policy::Limits* to) {

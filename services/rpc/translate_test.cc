@@ -92,14 +92,27 @@ TEST(TranslateTest, FieldsReachTheirPlace) {
   EXPECT_EQ(result->log_addresses, policy::LogAddresses::kDomain);
 }
 
+TEST(TranslateTest, TheSecureChannelIsTakenOver) {
+  const auto result = Translate(Parse(R"(tls {
+      min_version: TLS_1_3 min_cipher_bits: 256 unknown_name: REFUSE
+      client_certificates { mode: MANDATORY ca_bundle_pem: "pem" refused_fingerprints: "aa" } })"));
+  ASSERT_TRUE(result.ok()) << result.status();
+  EXPECT_EQ(result->tls.min_version, policy::TlsVersion::kTls13);
+  EXPECT_EQ(result->tls.min_cipher_bits, 256);
+  EXPECT_EQ(result->tls.unknown_name, policy::UnknownName::kRefuse);
+  EXPECT_EQ(result->tls.client_certificates.mode, policy::ClientCertificates::Mode::kMandatory);
+  EXPECT_EQ(result->tls.client_certificates.ca_bundle_pem, "pem");
+  EXPECT_EQ(result->tls.client_certificates.refused_fingerprints, std::vector<std::string>{"aa"});
+  EXPECT_FALSE(Translate(Parse("tls { min_cipher_bits: 192 }")).ok());
+  EXPECT_EQ(Translate(Parse("tls { client_certificates { mode: REQUESTED } }"))->tls.client_certificates.mode,
+            policy::ClientCertificates::Mode::kRequested);
+}
+
 TEST(TranslateTest, WhatIsNotEnforcedIsRefusedByName) {
   const std::pair<const char*, const char*> cases[] = {
       {"authentication { token { enabled: true } }", "authentication.token.enabled"},
       {"authentication { external { enabled: true } }", "authentication.external.enabled"},
       {"authentication { integrated { requires_tls: false } }", "authentication.integrated.requires_tls"},
-      {"tls { min_cipher_bits: 256 }", "tls.min_cipher_bits"},
-      {"tls { unknown_name: REFUSE }", "tls.unknown_name"},
-      {"tls { client_certificates { mode: MANDATORY } }", "tls.client_certificates.mode"},
       {"delivery { routes { } }", "delivery.routes"},
       {"delivery { attempt_direct_delivery: true }", "delivery.attempt_direct_delivery"},
       {"delivery { masquerade_domain: 'x.example' }", "delivery.masquerade_domain"},
@@ -130,6 +143,9 @@ TEST(TranslateTest, UnknownValuesOfALaterVersionAreRefused) {
   EXPECT_FALSE(Translate(server).ok());
   server = Parse("");
   server.mutable_tls()->set_unknown_name(static_cast<config::v1::Tls::UnknownName>(kLater));
+  EXPECT_FALSE(Translate(server).ok());
+  server = Parse("");
+  server.mutable_tls()->mutable_client_certificates()->set_mode(static_cast<config::v1::ClientCertificates::Mode>(kLater));
   EXPECT_FALSE(Translate(server).ok());
   server = Parse("");
   server.mutable_authentication()->set_send_as(static_cast<config::v1::Authentication::SendAs>(kLater));
