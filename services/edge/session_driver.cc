@@ -73,7 +73,7 @@ asio::awaitable<smtp::Event> SessionDriver::Perform(smtp::Action& action) {
     co_return smtp::UpstreamDone{co_await options_.upstream->Finish(finish->pieces, finish->end_read)};
   }
   if (const auto* open = std::get_if<smtp::OpenTransaction>(&action)) {
-    co_return smtp::UpstreamDone{co_await options_.upstream->Open(*open->transaction, *open->recipient)};
+    co_return smtp::UpstreamDone{co_await options_.upstream->Open(*open->mail, *open->recipient, open->client)};
   }
   if (const auto* add = std::get_if<smtp::AddRecipient>(&action)) {
     co_return smtp::UpstreamDone{co_await options_.upstream->AddRecipient(*add->recipient)};

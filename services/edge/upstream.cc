@@ -54,38 +54,50 @@ void Upstream::CloseStream() {
   reset_due_ = false;
 }
 
-asio::awaitable<UpstreamOutcome> Upstream::Open(const smtp::Transaction& transaction,
-                                                const smtp::ForwardPath& recipient) {
+asio::awaitable<UpstreamOutcome> Upstream::Open(const smtp::MailCommand& mail, const smtp::RcptCommand& recipient,
+                                                const smtp::ClientIdentity* client) {
   opening_ = options_.clock->Now() + options_.route->timeouts.opening;
-  // A connection kept from an earlier transaction may have died since, or die now: then a new one is as good.
-  std::optional<ClientSession::Event> early;
-  if (connected()) early = co_await SpokeEarly();
-  if (connected() && !early) {
-    UpstreamOutcome outcome;
-    if (reset_due_) {
-      outcome = co_await Drive(client_->Reset());
-      reset_due_ = false;
+  std::optional<UpstreamOutcome> outcome;
+  if (connected()) outcome = co_await OpenAgain(mail, recipient, client);
+  if (!outcome) {
+    Drop();
+    identity_ = client;
+    outcome = co_await Connect(opening_);
+    identity_ = nullptr;
+    if (outcome->accepted()) {
+      outcome = co_await Drive(client_->MailAndRcpt(mail, recipient));
+    } else {
+      outcome->whole_transaction = true;
     }
-    if (connected()) outcome = co_await Drive(client_->MailAndRcpt(transaction.mail, {.path = recipient}));
-    if (connected() || outcome.kind != UpstreamOutcome::Kind::kLost) {
-      opening_ = base::MonotonicTime::max();
-      co_return outcome;
-    }
-  }
-  Drop();
-  UpstreamOutcome outcome = co_await Connect(opening_);
-  if (outcome.accepted()) {
-    outcome = co_await Drive(client_->MailAndRcpt(transaction.mail, {.path = recipient}));
-  } else {
-    outcome.whole_transaction = true;
   }
   opening_ = base::MonotonicTime::max();
+  co_return *std::move(outcome);
+}
+
+asio::awaitable<std::optional<UpstreamOutcome>> Upstream::OpenAgain(const smtp::MailCommand& mail,
+                                                                    const smtp::RcptCommand& recipient,
+                                                                    const smtp::ClientIdentity* client) {
+  // It may have died since the transaction before, or die now: then a new one is as good.
+  const std::optional<ClientSession::Event> early = co_await SpokeEarly();
+  if (early) co_return std::nullopt;
+  if (client_->exhausted()) {
+    co_await Quit();
+    co_return std::nullopt;
+  }
+  if (reset_due_) {
+    co_await Drive(client_->Reset());
+    reset_due_ = false;
+  }
+  if (connected() && client != nullptr) co_await Drive(client_->Identify(*client));
+  if (!connected()) co_return std::nullopt;
+  UpstreamOutcome outcome = co_await Drive(client_->MailAndRcpt(mail, recipient));
+  if (!connected() && outcome.kind == UpstreamOutcome::Kind::kLost) co_return std::nullopt;
   co_return outcome;
 }
 
-asio::awaitable<UpstreamOutcome> Upstream::AddRecipient(const smtp::ForwardPath& recipient) {
+asio::awaitable<UpstreamOutcome> Upstream::AddRecipient(const smtp::RcptCommand& recipient) {
   if (!connected()) co_return UpstreamOutcome::Failed(UpstreamOutcome::Kind::kLost);
-  co_return co_await Drive(client_->Rcpt({.path = recipient}));
+  co_return co_await Drive(client_->Rcpt(recipient));
 }
 
 asio::awaitable<UpstreamOutcome> Upstream::BeginData() {
@@ -179,8 +191,9 @@ asio::awaitable<UpstreamOutcome> Upstream::ConnectToAddress(const Route::Hop& ho
   }
   stream_ = std::move(connection.stream);
   if (options_.observer != nullptr) options_.observer->OnOpen(1);
-  client_ = std::make_unique<ClientSession>(
-      ClientSession::Options{.client_name = options_.route->client_name, .require_tls = hop.tls != nullptr});
+  ClientSession::Options session{.client_name = options_.route->client_name, .require_tls = hop.tls != nullptr};
+  if (identity_ != nullptr) session.identity = *identity_;
+  client_ = std::make_unique<ClientSession>(std::move(session));
   hop_ = &hop;
   opening_ = deadline;
   Budget::Lease lease = std::move(lease_);  // It stays ours while the addresses are tried.

@@ -21,7 +21,6 @@
 #include "services/edge/next_hop.h"
 #include "services/net/stream.h"
 #include "services/smtp/client_session.h"
-#include "services/smtp/transaction.h"
 #include "services/smtp/upstream_outcome.h"
 
 namespace gatepost::edge {
@@ -77,8 +76,10 @@ class Upstream {
   Upstream(const Upstream&) = delete;
   Upstream& operator=(const Upstream&) = delete;
 
-  asio::awaitable<smtp::UpstreamOutcome> Open(const smtp::Transaction& transaction, const smtp::ForwardPath& recipient);
-  asio::awaitable<smtp::UpstreamOutcome> AddRecipient(const smtp::ForwardPath& recipient);
+  // `client`: nullptr where the next hop is not told. All three outlive the call.
+  asio::awaitable<smtp::UpstreamOutcome> Open(const smtp::MailCommand& mail, const smtp::RcptCommand& recipient,
+                                              const smtp::ClientIdentity* client);
+  asio::awaitable<smtp::UpstreamOutcome> AddRecipient(const smtp::RcptCommand& recipient);
   asio::awaitable<smtp::UpstreamOutcome> BeginData();
   asio::awaitable<smtp::UpstreamOutcome> SendBody(std::span<const std::string_view> pieces);
   // `end_read`: when our client's last octet was read.
@@ -97,6 +98,10 @@ class Upstream {
   asio::awaitable<smtp::UpstreamOutcome> ConnectTo(const Route::Hop& hop, base::MonotonicTime deadline);
 
  private:
+  // MAIL on the connection that is kept; nothing: there is none that lives, or none that takes another transaction.
+  asio::awaitable<std::optional<smtp::UpstreamOutcome>> OpenAgain(const smtp::MailCommand& mail,
+                                                                  const smtp::RcptCommand& recipient,
+                                                                  const smtp::ClientIdentity* client);
   asio::awaitable<smtp::UpstreamOutcome> Connect(base::MonotonicTime deadline);
   asio::awaitable<smtp::UpstreamOutcome> ConnectToAddress(const Route::Hop& hop, base::Endpoint endpoint,
                                                           base::MonotonicTime deadline);
@@ -115,7 +120,8 @@ class Upstream {
   std::unique_ptr<smtp::ClientSession> client_;
   const Route::Hop* hop_ = nullptr;  // of stream_; the route holds it
   bool reset_due_ = false;
-  base::MonotonicTime opening_{};  // the deadline of all of it up to the first RCPT's answer
+  const smtp::ClientIdentity* identity_ = nullptr;  // whom a new connection is opened for; while Open() runs
+  base::MonotonicTime opening_{};                   // the deadline of all of it up to the first RCPT's answer
   base::MonotonicTime end_read_{};
   // Octets of the message that leave with a command in one write: the last ones with the dot, a chunk with its BDAT.
   std::span<const std::string_view> message_;

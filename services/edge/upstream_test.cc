@@ -30,8 +30,8 @@ uint16_t DeadPort() {
 class UpstreamTest : public testing::Test {
  protected:
   UpstreamTest() : transport_(context_.get_executor(), clock_) {
-    transaction_.mail.path.mailbox = {"a", "b.example"};
-    recipient_.mailbox = {"c", "d.example"};
+    mail_.path.mailbox = {"a", "b.example"};
+    recipient_.path.mailbox = {"c", "d.example"};
     route_->client_name = "edge.example";
   }
 
@@ -63,7 +63,7 @@ class UpstreamTest : public testing::Test {
     std::string ignored;
     std::string& name = step == nullptr ? ignored : *step;
     name = "open";
-    UpstreamOutcome outcome = Run(upstream.Open(transaction_, recipient_));
+    UpstreamOutcome outcome = Run(upstream.Open(mail_, recipient_, identity_));
     if (!outcome.accepted()) return outcome;
     name = "data";
     outcome = Run(upstream.BeginData());
@@ -87,8 +87,9 @@ class UpstreamTest : public testing::Test {
   Transport transport_;
   Budget budget_{10};
   std::shared_ptr<Route> route_ = std::make_shared<Route>();
-  smtp::Transaction transaction_;
-  smtp::ForwardPath recipient_;
+  smtp::MailCommand mail_;
+  smtp::RcptCommand recipient_;
+  const smtp::ClientIdentity* identity_ = nullptr;
 };
 
 void Willing(Peer& peer) {
@@ -282,7 +283,7 @@ TEST_F(UpstreamTest, AcceptanceBeforeOurDotIsAFailureAndNoDotIsSent) {
   });
   AddHop(server.port());
   auto upstream = Make();
-  ASSERT_TRUE(Run(upstream->Open(transaction_, recipient_)).accepted());
+  ASSERT_TRUE(Run(upstream->Open(mail_, recipient_, identity_)).accepted());
   ASSERT_TRUE(Run(upstream->BeginData()).accepted());
   const std::array<std::string_view, 2> pieces{"Subject: y\r\n\r\n", ""};
   ASSERT_TRUE(Run(upstream->SendBody(pieces)).accepted());
@@ -304,7 +305,7 @@ TEST_F(UpstreamTest, LostWhileTheBodyIsWrittenIs451WithoutDoubt) {
   });
   AddHop(server.port());
   auto upstream = Make();
-  ASSERT_TRUE(Run(upstream->Open(transaction_, recipient_)).accepted());
+  ASSERT_TRUE(Run(upstream->Open(mail_, recipient_, identity_)).accepted());
   ASSERT_TRUE(Run(upstream->BeginData()).accepted());
   gone.get_future().get();
   server.Received(1);
@@ -330,9 +331,9 @@ TEST_F(UpstreamTest, ConnectionIsReusedAndResetBeforeTheNextTransaction) {
   AddHop(server.port());
   auto upstream = Make();
   ASSERT_TRUE(Send(*upstream).accepted());
-  ASSERT_TRUE(Run(upstream->Open(transaction_, recipient_)).accepted());
+  ASSERT_TRUE(Run(upstream->Open(mail_, recipient_, identity_)).accepted());
   upstream->Reset();
-  ASSERT_TRUE(Run(upstream->Open(transaction_, recipient_)).accepted());
+  ASSERT_TRUE(Run(upstream->Open(mail_, recipient_, identity_)).accepted());
   upstream->Drop();
   const std::string received = server.Received(1).at(0);
   EXPECT_NE(received.find("RCPT TO:<c@d.example>\r\nRSET\r\nMAIL FROM"), std::string::npos) << received;

@@ -1,10 +1,12 @@
 #include "services/smtp/chunk_reader.h"
 
 #include <algorithm>
+#include <utility>
 
 namespace gatepost::smtp {
 
 ChunkReader::Result ChunkReader::Next(std::string_view octets) {
+  if (binary_) return NextBinary(octets);
   const size_t size = octets.size();
   size_t body_end = defect_ == BodyDefect::kNone ? size : 0;
   const auto found = [&](BodyDefect defect, size_t where) {
@@ -73,7 +75,25 @@ ChunkReader::Result ChunkReader::Next(std::string_view octets) {
   return result;
 }
 
+// Lines are looked at for the header's sake alone; they end in CR LF there, too.
+ChunkReader::Result ChunkReader::NextBinary(std::string_view octets) {
+  if (octets.empty()) return {};
+  if (std::exchange(first_octet_, false) && (octets[0] == ' ' || octets[0] == '\t'))
+    defect_ = BodyDefect::kLeadingBlank;
+  for (size_t at = 0; at < octets.size() && header_.in_header(); ++at) {
+    const char octet = octets[at];
+    if (std::exchange(held_cr_, octet == '\r') && octet == '\n') {
+      header_.LineEnd();
+    } else if (octet != '\r' && !header_.line_decided()) {
+      header_.Octet(octet == '\n' ? '\0' : octet);  // a bare one ends no line
+    }
+  }
+  octets_ += octets.size();
+  return {{}, defect_ == BodyDefect::kNone ? octets : std::string_view()};
+}
+
 void ChunkReader::Finish() {
+  if (binary_) return;
   if (held_cr_ && defect_ == BodyDefect::kNone) defect_ = BodyDefect::kBareCr;
   held_cr_ = false;
 }

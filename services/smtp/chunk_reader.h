@@ -14,6 +14,9 @@ namespace gatepost::smtp {
 
 class ChunkReader {
  public:
+  // `binary` (BINARYMIME): any octet may come anywhere, but for a blank at the very start; nothing is held.
+  explicit ChunkReader(bool binary = false) : binary_(binary) {}
+
   struct Result {
     // What belongs to the message now: first `held` ("" or the CR that ended the octets before), then `body`, verbatim.
     // Each CR is followed by its LF. They stop before the first defect and are empty from there on.
@@ -30,9 +33,12 @@ class ChunkReader {
   // Octets so far; a held CR counts.
   uint64_t octets() const { return octets_; }
   int received_fields() const { return header_.received_fields(); }
-  void Reset() { *this = ChunkReader(); }
+  void Reset() { *this = ChunkReader(binary_); }
 
  private:
+  Result NextBinary(std::string_view octets);
+
+  bool binary_;
   bool first_octet_ = true;
   bool held_cr_ = false;
   BodyDefect defect_ = BodyDefect::kNone;

@@ -41,7 +41,7 @@ void Conversation::End(SessionEnd why, bool linger) {
 }
 
 void Conversation::Write(const Reply& reply) {
-  reply.AppendTo(&output_);
+  reply.AppendTo(&output_, utf8_);
   if (observer_ == nullptr) return;
   observer_->OnReplyOut(reply);
   bool intermediate = reply.code >= 300 && reply.code < 400;

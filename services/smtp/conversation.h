@@ -33,6 +33,8 @@ class Conversation {
   // The command whose final reply is said next; for OnCommand.
   void BeginCommand(Verb verb) { verb_ = verb; }
 
+  // Replies may hold UTF-8: from a MAIL with SMTPUTF8 to the end of its transaction.
+  void AllowUtf8(bool allow) { utf8_ = allow; }
   // A protocol error (500-504, 555) beyond the limit is replaced by 421 and ends the session.
   void Say(const Reply& reply);
   // The greeting, or what is said instead of it and does not end the session.
@@ -87,6 +89,7 @@ class Conversation {
   int idle_commands_ = 0;
   int refused_recipients_ = 0;
   int excess_recipients_ = 0;
+  bool utf8_ = false;
   bool over_ = false;
   bool linger_ = true;
   SessionEnd why_ = SessionEnd::kQuit;

@@ -23,6 +23,7 @@ std::optional<Action> Envelope::Mail(MailCommand command) {
     return std::nullopt;
   }
   if (TooBig(command)) return std::nullopt;
+  client.AllowUtf8(command.smtputf8);
   mail_ = std::move(command);
   state_ = State::kJudgingMail;
   return JudgeMail{&context_.options.client, context_.who(), &mail_.path};
@@ -99,7 +100,9 @@ std::optional<Action> Envelope::Resume(const Event& event) {
         OpenTransactionHere();
       } else {
         std::string sender = mail_.path.canonical();
-        context_.conversation.Say(ReplyTo(verdict, {context_.settings, context_.options.client, context_.who(), sender}));
+        context_.conversation.Say(
+            ReplyTo(verdict, {context_.settings, context_.options.client, context_.who(), sender}));
+        context_.conversation.AllowUtf8(false);
       }
       return std::nullopt;
     }
@@ -117,6 +120,9 @@ std::optional<Action> Envelope::Resume(const Event& event) {
       RefuseRecipient(ReplyTo(verdict, {context_.settings, context_.options.client, context_.who(), recipient}));
       return std::nullopt;
     }
+    case State::kNamingClient:
+      context_.options.client.name = Only<ClientNameFound>(event).name;
+      return OpenUpstream();
     case State::kAskingUpstream:
       TakeOutcome(Only<UpstreamDone>(event).outcome);
       return std::nullopt;
@@ -138,9 +144,32 @@ std::optional<Action> Envelope::AskUpstream() {
     RefuseRecipient(*transaction.upstream_failure);
     return std::nullopt;
   }
+  if (transaction.upstream != Transaction::Upstream::kOpen) return OpenUpstream();
   state_ = State::kAskingUpstream;
-  if (transaction.upstream == Transaction::Upstream::kOpen) return AddRecipient{&transaction, &rcpt_.path};
-  return OpenTransaction{&transaction, &rcpt_.path};
+  return AddRecipient{&rcpt_};
+}
+
+Action Envelope::OpenUpstream() {
+  const policy::ClientFacts& client = context_.options.client;
+  const policy::Delivery& delivery = context_.settings.delivery;
+  const bool tell = delivery.client_identity == policy::ClientIdentity::kXclient;
+  if (tell && client.name.state == policy::ClientName::State::kUnasked) {
+    state_ = State::kNamingClient;
+    return LookUpClientName{&client};
+  }
+  state_ = State::kAskingUpstream;
+  OpenTransaction open{&context_.transaction.mail, &rcpt_, nullptr};
+  const std::string& domain = open.mail->path.mailbox.domain;
+  if (!delivery.masquerade_domain.empty() && context_.options.virtual_server->local_domains().Find(domain)) {
+    upstream_mail_ = *open.mail;
+    upstream_mail_.path.mailbox.domain = delivery.masquerade_domain;
+    open.mail = &upstream_mail_;
+  }
+  if (tell) {
+    client_ = context_.Client();
+    open.client = &client_;
+  }
+  return open;
 }
 
 void Envelope::TakeOutcome(const UpstreamOutcome& outcome) {
@@ -153,8 +182,7 @@ void Envelope::TakeOutcome(const UpstreamOutcome& outcome) {
   }
   Reply reply = ReplyToClient(outcome, context_.settings.dialect);
   // There is no transaction at the next hop, and there will be none.
-  bool over_there = outcome.whole_transaction || outcome.connection_lost() || outcome.reply.code == 421 ||
-                    outcome.kind == UpstreamOutcome::Kind::kCannotCarry;
+  bool over_there = outcome.whole_transaction || outcome.connection_lost();
   transaction.upstream = over_there ? Transaction::Upstream::kNone : Transaction::Upstream::kOpen;
   if (over_there) transaction.upstream_failure = reply;
   RefuseRecipient(reply);

@@ -21,12 +21,21 @@ class Envelope {
   std::optional<Action> Resume(const Event& event);
 
  private:
-  enum class State { kIdle, kJudgingMail, kLookingUpName, kAskingBlockLists, kJudgingRecipient, kAskingUpstream };
+  enum class State {
+    kIdle,
+    kJudgingMail,
+    kLookingUpName,
+    kAskingBlockLists,
+    kJudgingRecipient,
+    kNamingClient,
+    kAskingUpstream
+  };
 
   bool TooBig(const MailCommand& command);
   std::optional<Action> JudgeRcpt();
   void OpenTransactionHere();
   std::optional<Action> AskUpstream();
+  Action OpenUpstream();
   void TakeOutcome(const UpstreamOutcome& outcome);
   void RefuseRecipient(const Reply& reply);
 
@@ -34,6 +43,9 @@ class Envelope {
   State state_ = State::kIdle;
   MailCommand mail_;
   RcptCommand rcpt_;
+  // Of OpenTransaction.
+  MailCommand upstream_mail_;
+  ClientIdentity client_;
 };
 
 }  // namespace gatepost::smtp

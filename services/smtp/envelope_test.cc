@@ -261,7 +261,7 @@ TEST_F(EnvelopeTest, ANextHopThatClosesAnswersForTheWholeTransaction) {
 // B8, U5: the next hop turns out to lack what it had offered; it is asked nothing more in this transaction.
 TEST_F(EnvelopeTest, ABodyThatTheNextHopCannotCarry) {
   SessionSetup setup;
-  setup.next_hop_lacks_8bitmime = true;
+  setup.extensions = {"PIPELINING"};
   SessionHarness session(setup);
   session.Greet();
   session.Send(Mail("a@b.example", " BODY=8BITMIME"));

@@ -4,6 +4,7 @@
 #include <utility>
 
 #include "services/base/check.h"
+#include "services/smtp/grammar.h"
 #include "services/smtp/limits.h"
 #include "services/smtp/replies.h"
 #include "services/smtp/trace_header.h"
@@ -85,7 +86,8 @@ MessageBody::Message& MessageBody::Expect() {
     session_left = figures.session_size - std::min<uint64_t>(figures.session_size, context_.session_octets);
   }
   return message_.emplace(MessageIntake(context_.MessageSizeLimit(), session_left, figures.hops),
-                          DataPace(figures.data_timeout, figures.data_timeout, figures.min_data_rate));
+                          DataPace(figures.data_timeout, figures.data_timeout, figures.min_data_rate),
+                          context_.transaction.mail.body == BodyType::kBinaryMime);
 }
 
 std::string MessageBody::TraceHeader() const {
@@ -95,9 +97,14 @@ std::string MessageBody::TraceHeader() const {
   TraceFacts facts;
   facts.client_name = context_.client_name;
   facts.client_address = address;
+  const policy::ClientName& name = context_.options.client.name;
+  if (context_.settings.reverse_lookup.annotate_received && name.state == policy::ClientName::State::kConfirmed) {
+    facts.client_host = name.names.front();
+  }
   facts.fqdn = context_.settings.fqdn;
   facts.virtual_server = context_.settings.id;
   facts.esmtp = context_.esmtp;
+  facts.smtputf8 = context_.transaction.mail.smtputf8;
   facts.authenticated = context_.identity.has_value();
   if (tls.active) {
     facts.tls_version = TlsVersionName(tls.version);
@@ -148,6 +155,7 @@ std::optional<Action> MessageBody::TakeDataAnswer(const UpstreamOutcome& outcome
   Transaction& transaction = context_.transaction;
   if (outcome.accepted()) {
     transaction.upstream = Transaction::Upstream::kData;
+    message_->seven_bit = outcome.seven_bit;
     message_->header = TraceHeader();
     if (!by_chunks_) context_.conversation.Say(replies::StartMailInput());
     return Pump();
@@ -213,6 +221,7 @@ std::optional<Action> MessageBody::TakeData(std::string_view readable) {
   if (result.consumed == 0 && !result.ended) return Read();
   pending_ = result.body;
   pending_consumed_ = result.consumed;
+  Weigh(pending_);
   if (message.intake.failed() || message.ended) return std::nullopt;
   if (!pending_.empty()) return Send();
   ForgetPending();
@@ -221,6 +230,7 @@ std::optional<Action> MessageBody::TakeData(std::string_view readable) {
 
 // Runs between dots that are not passed on are put together: a client must not be able to make one write of each.
 std::optional<Action> MessageBody::Gather(const DataReader::Result& result) {
+  Weigh(result.body);
   if (!message_->intake.failed()) stuffed_.append(result.body);
   context_.conversation.input().Consume(result.consumed);
   if (message_->intake.failed() || result.ended) return std::nullopt;
@@ -237,15 +247,26 @@ std::optional<Action> MessageBody::TakeChunk(std::string_view readable) {
   chunk_left_ -= octets.size();
   ChunkReader::Result result = message.chunks.Next(octets);
   message.intake.Update(message.chunks.octets(), message.chunks.defect(), message.chunks.received_fields());
-  if (!message.intake.failed()) {
+  Weigh(result.body);
+  if (message.binary) {
+    stuffed_.append(result.body);
+  } else if (!message.intake.failed()) {
     message.stuffer.Append(result.held, &stuffed_);
     message.stuffer.Append(result.body, &stuffed_);
   }
   context_.conversation.input().Consume(octets.size());
-  // The octets before the message's end go with the dot, in one write.
+  // The octets before the message's end go with it, in one write.
   bool before_end = chunk_last_ && chunk_left_ == 0;
   if (message.intake.failed() || before_end || stuffed_.empty()) return std::nullopt;
+  // A client must not be able to make one BDAT, and one answer to wait for, of each octet.
+  if (message.binary && stuffed_.size() < kBodyRead) return std::nullopt;
   return Send();
+}
+
+// A next hop without 8BITMIME gets no octet beyond ASCII, whatever MAIL has said of them (RFC 6152 3).
+void MessageBody::Weigh(std::string_view octets) {
+  if (!message_->seven_bit || std::none_of(octets.begin(), octets.end(), IsBeyondAscii)) return;
+  message_->intake.FailUpstream(replies::BodyTypeNotOffered());
 }
 
 std::optional<Action> MessageBody::Send() {
@@ -255,7 +276,7 @@ std::optional<Action> MessageBody::Send() {
 }
 
 std::optional<Action> MessageBody::FinishUpstream() {
-  if (by_chunks_) stuffed_ += message_->stuffer.Finish();
+  if (by_chunks_ && !message_->binary) stuffed_ += message_->stuffer.Finish();
   sent_header_ = std::exchange(message_->header, std::string());
   state_ = State::kFinishing;
   return FinishData{{sent_header_, pending_.empty() ? std::string_view(stuffed_) : pending_}, context_.now};

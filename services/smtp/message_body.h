@@ -1,10 +1,11 @@
 // The body of a message, by DATA or BDAT: read from the client, judged octet by octet, passed on to the next hop as
-// DATA.
+// DATA, or, when it is a binary one, as BDAT.
 //
 // Octets that come by DATA are passed on as they are, still dot-stuffed, as views into the input: no copy. Octets that
-// come by BDAT are stuffed on the way. The first failure (ours or the next hop's) drops the next hop without a dot;
-// what the client still sends of the message, or of the chunk, is read and thrown away, then it gets the answer. A BDAT
-// that fails ends the transaction; those that were pipelined behind it are 503, their octets thrown away too.
+// come by BDAT are stuffed on the way, or, of a binary message, put together to chunks of 64 KiB. The first failure (ours or the next hop's)
+// drops the next hop without a dot; what the client still sends of the message, or of the chunk, is read and thrown
+// away, then it gets the answer. A BDAT that fails ends the transaction; those that were pipelined behind it are 503,
+// their octets thrown away too.
 #pragma once
 
 #include <cstdint>
@@ -45,16 +46,19 @@ class MessageBody {
 
   // One message, over all its chunks.
   struct Message {
-    Message(MessageIntake message_intake, DataPace data_pace) : intake(std::move(message_intake)), pace(data_pace) {}
+    Message(MessageIntake message_intake, DataPace data_pace, bool is_binary)
+        : intake(std::move(message_intake)), pace(data_pace), binary(is_binary), chunks(is_binary) {}
     MessageIntake intake;
     DataPace pace;
+    const bool binary;  // BODY=BINARYMIME: it goes on as it comes, in chunks
     DataReader data;
     ChunkReader chunks;
     DotStuffer stuffer;
     int chunk_count = 0;
-    bool wanted = false;  // its DATA or first BDAT was in order: it counts as a message
-    std::string header;   // Received, until it has been sent
-    bool ended = false;   // its last octet has been read
+    bool seven_bit = false;  // the next hop has no 8BITMIME
+    bool wanted = false;     // its DATA or first BDAT was in order: it counts as a message
+    std::string header;      // Received, until it has been sent
+    bool ended = false;      // its last octet has been read
   };
 
   std::optional<Reply> WhyNoBody() const;
@@ -68,6 +72,7 @@ class MessageBody {
   std::optional<Action> TakeData(std::string_view readable);
   std::optional<Action> Gather(const DataReader::Result& result);
   std::optional<Action> TakeChunk(std::string_view readable);
+  void Weigh(std::string_view octets);
   std::optional<Action> Send();
   std::optional<Action> FinishUpstream();
   std::optional<Action> EndChunk();

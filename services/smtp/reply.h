@@ -23,9 +23,10 @@ struct Reply {
   bool transient() const { return code >= 400 && code < 500; }
   bool permanent() const { return code >= 500; }
 
-  // The lines with CR LF: at most 512 octets each, printable ASCII. What would not be is replaced by '?', what would be
-  // too long is cut; so nothing in a text can begin another line.
-  void AppendTo(std::string* out) const;
+  // The lines with CR LF: at most 512 octets each, printable ASCII, with `utf8` (RFC 6531 3.7.4.2: in a transaction
+  // with SMTPUTF8) also well-formed UTF-8. What would not be is replaced by '?', what would be too long is cut; so
+  // nothing in a text can begin another line.
+  void AppendTo(std::string* out, bool utf8 = false) const;
   std::string ToString() const;
 
   bool operator==(const Reply&) const = default;

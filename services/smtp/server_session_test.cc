@@ -1,4 +1,4 @@
-// Opening, EHLO, STARTTLS, order of commands, pipelining, error counters, deadlines. Threats P1, P2, P3, P5, P6, S5,
+// Opening, STARTTLS, order of commands, pipelining, error counters, deadlines. Threats P1, P2, P3, P5, P6, S5,
 // S6, T1, T2, T3, T4, T5, I5, M4; limits.md: command line, protocol errors, idle commands, idle, command time, session.
 #include "services/smtp/server_session.h"
 
@@ -157,83 +157,6 @@ TEST(SessionOpeningTest, EarlyTalkerIsClosed) {
   session.session().input().Commit(8);
   EXPECT_EQ(session.Begin(), "554 mx.example Protocol error\r\n");
   EXPECT_TRUE(session.closed());
-}
-
-// --------------------------------------------------------------------------------------------------------------- EHLO
-
-TEST(SessionEhloTest, OffersInOrderWhatTheNextHopHonours) {
-  SessionHarness session;
-  session.Begin();
-  EXPECT_EQ(session.Send("EHLO client.example\r\n"),
-            "250-mx.example Hello [192.0.2.7]\r\n"
-            "250-SIZE 37748736\r\n"
-            "250-PIPELINING\r\n"
-            "250-ENHANCEDSTATUSCODES\r\n"
-            "250-STARTTLS\r\n"
-            "250-8BITMIME\r\n"
-            "250 CHUNKING\r\n");
-}
-
-TEST(SessionEhloTest, SizeIsTheNextHopsLessRoomForOurTraceHeader) {
-  SessionSetup setup;
-  setup.next_hop.size = 10'000'000;
-  SessionHarness session(setup);
-  session.Begin();
-  EXPECT_NE(session.Send("EHLO x\r\n").find("250-SIZE 9995904\r\n"), std::string::npos);
-}
-
-TEST(SessionEhloTest, NeitherLimitIsNoLimit) {
-  SessionSetup setup;
-  setup.next_hop.size = 0;
-  setup.settings.limits.message_size = 0;
-  SessionHarness session(setup);
-  session.Begin();
-  EXPECT_NE(session.Send("EHLO x\r\n").find("250-SIZE 0\r\n"), std::string::npos);
-}
-
-// U5: what the next hop lacks is not offered, and not taken.
-TEST(SessionEhloTest, WhatTheNextHopLacksIsNotOffered) {
-  SessionSetup setup;
-  setup.next_hop = Capabilities();
-  SessionHarness session(setup);
-  session.Begin();
-  EXPECT_EQ(session.Send("EHLO x\r\n"), "250-mx.example Hello [192.0.2.7]\r\n250-STARTTLS\r\n250 CHUNKING\r\n");
-  EXPECT_EQ(session.Send("MAIL FROM:<a@b.example> SIZE=10\r\n").substr(0, 9), "555 5.5.4");
-  EXPECT_EQ(session.Send("MAIL FROM:<a@b.example> BODY=8BITMIME\r\n").substr(0, 9), "554 5.6.3");
-}
-
-TEST(SessionEhloTest, HeloAnswersOneLineAndOffersNoParameters) {
-  SessionHarness session;
-  session.Begin();
-  EXPECT_EQ(session.Send("HELO client.example\r\n"), "250 mx.example Hello [192.0.2.7]\r\n");
-  EXPECT_EQ(session.Send("MAIL FROM:<a@b.example> SIZE=10\r\n").substr(0, 9), "555 5.5.4");
-  EXPECT_EQ(session.Send("MAIL FROM:<a@b.example>\r\n"), "250 2.1.0 Sender OK\r\n");
-}
-
-// [MS-SMTPNTLM]
-TEST(SessionEhloTest, EhloNeedsNoArgument) {
-  SessionHarness session;
-  session.Begin();
-  EXPECT_EQ(session.Send("EHLO\r\n").substr(0, 4), "250-");
-  EXPECT_EQ(session.Send("HELO\r\n").substr(0, 9), "501 5.5.4");
-}
-
-// P4, S6
-TEST(SessionEhloTest, EhlosDomainAtTheLimitAndBeyond) {
-  SessionHarness session;
-  session.Begin();
-  EXPECT_EQ(session.Send("EHLO " + std::string(255, 'x') + "\r\n").substr(0, 4), "250-");
-  EXPECT_EQ(session.Send("EHLO " + std::string(256, 'x') + "\r\n").substr(0, 9), "501 5.5.4");
-  EXPECT_EQ(session.Send("EHLO a b\r\n").substr(0, 9), "501 5.5.4");
-}
-
-// I5
-TEST(SessionEhloTest, OurOwnNameGrantsNothing) {
-  SessionHarness session;
-  session.Begin();
-  session.Send("EHLO mx.example\r\n");
-  session.Send("MAIL FROM:<a@b.example>\r\n");
-  EXPECT_EQ(session.Send("RCPT TO:<c@ext.example>\r\n"), "550 5.7.1 Unable to relay for c@ext.example\r\n");
 }
 
 // ----------------------------------------------------------------------------------------------------------- STARTTLS

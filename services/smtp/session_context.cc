@@ -16,6 +16,23 @@ uint64_t SessionContext::MessageSizeLimit() const {
   return ours == 0 ? theirs : std::min(ours, theirs);
 }
 
+ClientIdentity SessionContext::Client() const {
+  ClientIdentity client;
+  const policy::ClientName& name = options.client.name;
+  if (name.state == policy::ClientName::State::kConfirmed) {
+    client.name_state = ClientIdentity::NameState::kConfirmed;
+    client.name = name.names.front();
+  } else if (name.state == policy::ClientName::State::kFailed) {
+    client.name_state = ClientIdentity::NameState::kFailed;
+  }
+  client.address = options.client.address;
+  client.port = options.client.port;
+  client.esmtp = esmtp;
+  client.helo = client_name;
+  if (identity) client.login = identity->login;
+  return client;
+}
+
 void SessionContext::TakeTls(const policy::TlsFacts& tls) {
   options.client.tls = tls;
   options.client.tls.active = true;
@@ -32,6 +49,7 @@ void SessionContext::TakeTls(const policy::TlsFacts& tls) {
 std::optional<Action> SessionContext::ResetTransaction() {
   Transaction::Upstream upstream = transaction.upstream;
   transaction.Reset();
+  conversation.AllowUtf8(false);
   switch (upstream) {
     case Transaction::Upstream::kNone:
       return std::nullopt;

@@ -11,6 +11,7 @@
 #include "services/base/strings.h"
 #include "services/policy/facts.h"
 #include "services/policy/snapshot.h"
+#include "services/smtp/client_identity.h"
 #include "services/smtp/conversation.h"
 #include "services/smtp/server_session.h"
 #include "services/smtp/transaction.h"
@@ -30,6 +31,9 @@ struct SessionContext {
 
   // 0: none. The lesser of ours and the next hop's, which has to hold our trace header too.
   uint64_t MessageSizeLimit() const;
+
+  // The client, as the next hop may be told of it.
+  ClientIdentity Client() const;
 
   // The one end of a transaction. What the next hop must be told; nothing if it knows nothing.
   std::optional<Action> ResetTransaction();

@@ -16,7 +16,8 @@
 #include "services/base/clock.h"
 #include "services/policy/evaluate.h"
 #include "services/policy/facts.h"
-#include "services/smtp/transaction.h"
+#include "services/smtp/client_identity.h"
+#include "services/smtp/command.h"
 #include "services/smtp/upstream_outcome.h"
 
 namespace gatepost::smtp {
@@ -91,26 +92,29 @@ struct AuthCancel {};
 
 // Connect to the next hop if need be, then MAIL and the first RCPT. -> UpstreamDone.
 struct OpenTransaction {
-  const Transaction* transaction;
-  const ForwardPath* recipient;
+  const MailCommand* mail;  // as it goes to the next hop
+  const RcptCommand* recipient;
+  // Whose transaction the next hop is told that it is (XCLIENT); nullptr: it is not told.
+  const ClientIdentity* client;
 };
 
 // One more RCPT in the open transaction. -> UpstreamDone.
 struct AddRecipient {
-  const Transaction* transaction;
-  const ForwardPath* recipient;
+  const RcptCommand* recipient;
 };
 
-// DATA, and wait for the next hop's 354. -> UpstreamDone (accepted: 354 came).
+// DATA, and wait for the next hop's 354. -> UpstreamDone (accepted: 354 came). BODY=BINARYMIME: nothing is said yet.
 struct BeginData {};
 
 // Pass these octets on, in order; they are dot-stuffed already and never hold the end of data. A reply that comes
 // before our dot is a failure. -> UpstreamDone (accepted: written, or queued within the driver's bound).
+// BODY=BINARYMIME: as they are, in a BDAT chunk of their own. -> UpstreamDone (accepted: the next hop's 250 came).
 struct SendBody {
   std::array<std::string_view, 2> pieces;
 };
 
-// Pass these last octets on, then ".\r\n" (the only place where a dot is sent), and wait for the verdict.
+// Pass these last octets on, then ".\r\n" (the only place where a dot is sent), and wait for the verdict;
+// BODY=BINARYMIME: in the last BDAT chunk.
 // `end_read` is when our client's last octet was read: the driver's deadline counts from there. -> UpstreamDone.
 struct FinishData {
   std::array<std::string_view, 2> pieces;
@@ -130,9 +134,10 @@ struct Close {
   bool linger = true;
 };
 
-using Action = std::variant<ReadClient, WriteClient, StartTls, Delay, LookUpClientName, LookUpBlockLists, JudgeConnection, JudgeMail, JudgeRecipient,
-                            AuthStart, AuthRespond, AuthCancel, OpenTransaction, AddRecipient, BeginData, SendBody,
-                            FinishData, ResetUpstream, DropUpstream, Close>;
+using Action =
+    std::variant<ReadClient, WriteClient, StartTls, Delay, LookUpClientName, LookUpBlockLists, JudgeConnection,
+                 JudgeMail, JudgeRecipient, AuthStart, AuthRespond, AuthCancel, OpenTransaction, AddRecipient,
+                 BeginData, SendBody, FinishData, ResetUpstream, DropUpstream, Close>;
 
 // ----------------------------------------------------------------------------------------------------------- events
 

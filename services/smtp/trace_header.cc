@@ -25,7 +25,11 @@ std::string CommentWord(std::string_view text) {
 
 std::string_view WithType(const TraceFacts& facts) {
   if (!facts.esmtp) return "SMTP";
-  bool tls = !facts.tls_version.empty();
+  const bool tls = !facts.tls_version.empty();
+  if (facts.smtputf8) {
+    if (tls) return facts.authenticated ? "UTF8SMTPSA" : "UTF8SMTPS";
+    return facts.authenticated ? "UTF8SMTPA" : "UTF8SMTP";
+  }
   if (tls && facts.authenticated) return "ESMTPSA";
   if (tls) return "ESMTPS";
   return facts.authenticated ? "ESMTPA" : "ESMTP";
@@ -39,18 +43,21 @@ std::string ReceivedField(const TraceFacts& facts) {
 
   std::string out = "Received: from ";
   out += facts.client_name.empty() ? literal : Word(facts.client_name);
-  out += " (" + literal + ")\r\n\tby " + Word(facts.fqdn) + " (Gatepost, " + CommentWord(facts.virtual_server) +
-         ")\r\n\twith ";
+  out += " (";
+  if (!facts.client_host.empty()) out += Word(facts.client_host) + " ";
+  out +=
+      literal + ")\r\n\tby " + Word(facts.fqdn) + " (Gatepost, " + CommentWord(facts.virtual_server) + ")\r\n\twith ";
   out += WithType(facts);
   if (!facts.tls_version.empty()) {
     out += " (" + CommentWord(facts.tls_version) + " cipher " + CommentWord(facts.tls_cipher) + ")";
   }
   out += "\r\n\tid " + Word(facts.id);
   if (!facts.recipient.empty()) {
-    // A quoted local part may hold spaces; it is ASCII without controls already.
+    // A quoted local part may hold spaces; it is without controls already, and but for SMTPUTF8 ASCII.
     std::string recipient(facts.recipient);
     for (char& c : recipient) {
-      if (c < ' ' || c >= 0x7F) c = '?';
+      const bool beyond_ascii = static_cast<unsigned char>(c) >= 0x80;
+      if (beyond_ascii ? !facts.smtputf8 : c < ' ' || c == 0x7F) c = '?';
     }
     out += "\r\n\tfor <" + recipient + ">";
   }

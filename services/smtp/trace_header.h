@@ -1,4 +1,5 @@
-// The one header field that we add to a message: Received, RFC 5321 4.4, with the protocol types of RFC 3848. Pure.
+// The one header field that we add to a message: Received, RFC 5321 4.4, with the protocol types of RFC 3848 and RFC
+// 6531 4.3. Pure.
 #pragma once
 
 #include <string>
@@ -10,10 +11,12 @@ namespace gatepost::smtp {
 
 struct TraceFacts {
   std::string_view client_name;     // the argument of EHLO or HELO, as it was accepted; may be empty
+  std::string_view client_host;     // what its address is called, confirmed; empty: not known, or not to be told
   std::string_view client_address;  // printed: 192.0.2.1 or 2001:db8::1
   std::string_view fqdn;            // of the virtual server
   std::string_view virtual_server;  // its id
   bool esmtp = false;               // EHLO, not HELO
+  bool smtputf8 = false;            // the transaction has SMTPUTF8
   bool authenticated = false;
   std::string_view tls_version;  // empty: in clear
   std::string_view tls_cipher;
@@ -23,8 +26,8 @@ struct TraceFacts {
 };
 
 // The whole field with its final CR LF: lines of at most 998 octets without CR LF, folded well before where the parts
-// allow it; ASCII, and no other CR or LF. Characters of the facts that cannot stand where they are to go are replaced
-// by
+// allow it; ASCII (of a transaction with SMTPUTF8, the recipient's local part may be UTF-8), and no other CR or LF.
+// Characters of the facts that cannot stand where they are to go are replaced by
 // '?', so that nothing that a client sent can end the field.
 std::string ReceivedField(const TraceFacts& facts);
 

@@ -8,7 +8,8 @@
 
 namespace gatepost::smtp {
 
-UpstreamOutcome ScriptedNextHop::Open(const MailCommand& mail, const ForwardPath& recipient) {
+UpstreamOutcome ScriptedNextHop::Open(const MailCommand& mail, const RcptCommand& recipient,
+                                      const ClientIdentity* client) {
   const std::string& local = mail.path.mailbox.local;
   auto fail = [](UpstreamOutcome::Kind kind) {
     UpstreamOutcome outcome = UpstreamOutcome::Failed(kind);
@@ -19,27 +20,35 @@ UpstreamOutcome ScriptedNextHop::Open(const MailCommand& mail, const ForwardPath
   if (local == "refusedus") return fail(UpstreamOutcome::Kind::kRefusedUs);
   if (local == "notls") return fail(UpstreamOutcome::Kind::kTlsNotOffered);
   if (client_ == nullptr) {
-    client_ = std::make_unique<ClientSession>(ClientSession::Options{.client_name = "mx.example"});
+    ClientSession::Options options{.client_name = "mx.example"};
+    if (client != nullptr) options.identity = *client;
+    client_ = std::make_unique<ClientSession>(std::move(options));
     connections_.emplace_back();
     received_.clear();
     closes_ = in_message_ = mail_ = false;
     replies_ = "220 next.example\r\n";
     UpstreamOutcome connected = Run(client_->Connect());
-    GATEPOST_CHECK(connected.accepted());
-    connections_.back().octets.clear();  // EHLO
+    if (!connected.accepted()) return connected;
+    std::string& octets = connections_.back().octets;
+    octets.erase(0, octets.find("\r\n") + 2);  // EHLO
+  } else if (client != nullptr) {
+    UpstreamOutcome identified = Run(client_->Identify(*client));
+    if (!identified.accepted()) return identified;
   }
-  return Run(client_->MailAndRcpt(mail, {.path = recipient}));
+  return Run(client_->MailAndRcpt(mail, recipient));
 }
 
-UpstreamOutcome ScriptedNextHop::AddRecipient(const ForwardPath& recipient) {
+UpstreamOutcome ScriptedNextHop::AddRecipient(const RcptCommand& recipient) {
   GATEPOST_CHECK(client_ != nullptr);
-  return Run(client_->Rcpt({.path = recipient}));
+  return Run(client_->Rcpt(recipient));
 }
 
 UpstreamOutcome ScriptedNextHop::BeginData() {
   GATEPOST_CHECK(client_ != nullptr);
   message_.clear();
-  return Run(client_->BeginData());
+  UpstreamOutcome outcome = Run(client_->BeginData());
+  if (outcome.accepted()) in_message_ = true;
+  return outcome;
 }
 
 void ScriptedNextHop::WriteBody(const std::array<std::string_view, 2>& pieces) {
@@ -56,6 +65,7 @@ UpstreamOutcome ScriptedNextHop::SendBody(const std::array<std::string_view, 2>&
     Drop();
     return outcome;
   }
+  if (client_->by_chunks()) return Run(client_->SendChunk(pieces[0].size() + pieces[1].size()), pieces);
   WriteBody(pieces);
   return UpstreamOutcome::Accepted();
 }
@@ -63,8 +73,7 @@ UpstreamOutcome ScriptedNextHop::SendBody(const std::array<std::string_view, 2>&
 UpstreamOutcome ScriptedNextHop::FinishData(const std::array<std::string_view, 2>& pieces, std::string* message) {
   if (SenderIs("bodylost")) return SendBody(pieces);
   GATEPOST_CHECK(client_ != nullptr && in_message_);
-  WriteBody(pieces);
-  UpstreamOutcome outcome = Run(client_->FinishData());
+  UpstreamOutcome outcome = Run(client_->FinishData(pieces[0].size() + pieces[1].size()), pieces);
   *message = std::move(message_);
   return outcome;
 }
@@ -80,7 +89,8 @@ void ScriptedNextHop::Drop() {
   client_.reset();
 }
 
-UpstreamOutcome ScriptedNextHop::Run(ClientSession::Action action) {
+UpstreamOutcome ScriptedNextHop::Run(ClientSession::Action action, const std::array<std::string_view, 2>& pieces) {
+  using Message = ClientSession::Write::Message;
   for (;;) {
     if (auto* finished = std::get_if<ClientSession::Finished>(&action)) {
       UpstreamOutcome outcome = std::move(finished->outcome);
@@ -88,8 +98,10 @@ UpstreamOutcome ScriptedNextHop::Run(ClientSession::Action action) {
       return outcome;
     }
     if (const auto* write = std::get_if<ClientSession::Write>(&action)) {
+      if (write->message == Message::kBefore) WriteBody(pieces);
       connections_.back().octets += write->octets;
       received_ += write->octets;
+      if (write->message == Message::kBehind) WriteBody(pieces);
       Serve();
       action = client_->Advance(ClientSession::Event::kWritten);
       continue;
@@ -118,7 +130,10 @@ void ScriptedNextHop::Serve() {
 
 std::string ScriptedNextHop::ReplyTo(std::string_view line) {
   if (in_message_) {
-    GATEPOST_CHECK(line == ".");  // the message itself does not come this way
+    // The message itself does not come this way.
+    const bool chunk = line.starts_with("BDAT ");
+    GATEPOST_CHECK(chunk == client_->by_chunks() && (chunk || line == "."));
+    if (chunk && !line.ends_with(" LAST")) return "250 2.0.0 more\r\n";
     in_message_ = mail_ = false;
     if (SenderIs("dot550")) return "550 5.7.9 no\r\n";
     if (SenderIs("dot451")) return "451 4.7.9 no\r\n";
@@ -127,9 +142,11 @@ std::string ScriptedNextHop::ReplyTo(std::string_view line) {
     return "";
   }
   if (line.starts_with("EHLO ")) {
-    return base::StrCat("250-next.example\r\n250-PIPELINING\r\n", eight_bit_mime_ ? "250-8BITMIME\r\n" : "",
-                        "250 ENHANCEDSTATUSCODES\r\n");
+    std::string reply = "250-next.example\r\n";
+    for (const std::string& extension : extensions_) base::StrAppend(&reply, "250-", extension, "\r\n");
+    return reply + "250 HELP\r\n";
   }
+  if (line.starts_with("XCLIENT ")) return "220 next.example\r\n";
   if (line.starts_with("MAIL FROM:<")) {
     GATEPOST_CHECK(!mail_);
     sender_ = line.substr(11, line.rfind('>') - 11);

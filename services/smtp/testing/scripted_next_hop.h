@@ -1,11 +1,12 @@
 // A next hop for tests: the real client's side (ClientSession) talks to a server that keeps to a script
-// (session_harness.h has it) and records every octet it is sent behind EHLO.
+// (session_harness.h has it) and records every octet it is sent behind the first EHLO's answer.
 #pragma once
 
 #include <array>
 #include <memory>
 #include <string>
 #include <string_view>
+#include <utility>
 #include <vector>
 
 #include "services/smtp/client_session.h"
@@ -20,13 +21,14 @@ struct UpstreamConnection {
 
 class ScriptedNextHop {
  public:
-  void set_eight_bit_mime(bool has) { eight_bit_mime_ = has; }
+  // The lines of its answer to EHLO behind the first.
+  void set_extensions(std::vector<std::string> lines) { extensions_ = std::move(lines); }
 
-  UpstreamOutcome Open(const MailCommand& mail, const ForwardPath& recipient);
-  UpstreamOutcome AddRecipient(const ForwardPath& recipient);
+  UpstreamOutcome Open(const MailCommand& mail, const RcptCommand& recipient, const ClientIdentity* client);
+  UpstreamOutcome AddRecipient(const RcptCommand& recipient);
   UpstreamOutcome BeginData();
   UpstreamOutcome SendBody(const std::array<std::string_view, 2>& pieces);
-  // `*message`: all that was sent behind 354, stuffed, without the end of data.
+  // `*message`: all that was sent behind 354, stuffed, without the end of data; or what was in the chunks.
   UpstreamOutcome FinishData(const std::array<std::string_view, 2>& pieces, std::string* message);
   void Reset();
   void Drop();
@@ -35,7 +37,7 @@ class ScriptedNextHop {
 
  private:
   // Carries the operation out; a conversation that is over is dropped.
-  UpstreamOutcome Run(ClientSession::Action action);
+  UpstreamOutcome Run(ClientSession::Action action, const std::array<std::string_view, 2>& pieces = {});
   // The server reads what it was sent and answers.
   void Serve();
   std::string ReplyTo(std::string_view line);
@@ -46,7 +48,7 @@ class ScriptedNextHop {
   std::vector<UpstreamConnection> connections_;
   std::string received_;  // commands not yet answered
   std::string replies_;   // not yet read by the client
-  bool eight_bit_mime_ = true;
+  std::vector<std::string> extensions_ = {"PIPELINING", "8BITMIME", "ENHANCEDSTATUSCODES"};
   bool closes_ = false;  // nothing more comes behind `replies_`
   bool in_message_ = false;
   bool mail_ = false;

@@ -32,7 +32,7 @@ SessionHarness::SessionHarness(SessionSetup setup) : setup_(std::move(setup)) {
   options.random = &random_;
   options.clock = &clock_;
   options.observer = setup_.observer;
-  next_hop_.set_eight_bit_mime(!setup_.next_hop_lacks_8bitmime);
+  next_hop_.set_extensions(setup_.extensions);
   session_ = std::make_unique<ServerSession>(std::move(options));
 }
 
@@ -177,16 +177,17 @@ Event SessionHarness::CheckPassword(std::string_view user, std::string_view pass
 }
 
 Event SessionHarness::Answer(const OpenTransaction& open) {
-  sender_ = open.transaction->mail.path.canonical();
-  UpstreamOutcome outcome = next_hop_.Open(open.transaction->mail, *open.recipient);
+  sender_ = open.mail->path.canonical();
+  UpstreamOutcome outcome = next_hop_.Open(*open.mail, *open.recipient, open.client);
   recipients_.clear();
-  if (outcome.accepted()) recipients_.push_back(open.recipient->canonical());
+  binary_ = open.mail->body == BodyType::kBinaryMime;
+  if (outcome.accepted()) recipients_.push_back(open.recipient->path.canonical());
   return UpstreamDone{std::move(outcome)};
 }
 
 Event SessionHarness::Answer(const AddRecipient& add) {
   UpstreamOutcome outcome = next_hop_.AddRecipient(*add.recipient);
-  if (outcome.accepted()) recipients_.push_back(add.recipient->canonical());
+  if (outcome.accepted()) recipients_.push_back(add.recipient->path.canonical());
   return UpstreamDone{std::move(outcome)};
 }
 
@@ -205,7 +206,7 @@ Event SessionHarness::Answer(const FinishData& finish) {
   message.received = body.substr(0, header_end + 7);
   bool line_start = true;
   for (char c : std::string_view(body).substr(header_end + 7)) {
-    if (!(line_start && c == '.')) message.body += c;
+    if (binary_ || !(line_start && c == '.')) message.body += c;
     line_start = c == '\n';
   }
   delivered_.push_back(std::move(message));

@@ -41,9 +41,15 @@ struct SessionSetup {
   size_t segment = 0;
   bool handshake_fails = false;
   // What handshakes agree on.
-  policy::TlsFacts tls{.active = true, .version = policy::TlsVersion::kTls13, .cipher = "TLS_AES_128_GCM_SHA256", .cipher_bits = 128};
-  // It was thought to have it (`next_hop`).
-  bool next_hop_lacks_8bitmime = false;
+  policy::TlsFacts tls{
+      .active = true, .version = policy::TlsVersion::kTls13, .cipher = "TLS_AES_128_GCM_SHA256", .cipher_bits = 128};
+  // What the next hop really says behind EHLO; `next_hop` is what it is thought to.
+  std::vector<std::string> extensions = {"PIPELINING", "8BITMIME", "ENHANCEDSTATUSCODES"};
+  // It does, and is known to.
+  void Offer(std::vector<std::string> lines) {
+    next_hop = Capabilities::FromEhlo(lines);
+    extensions = std::move(lines);
+  }
   SessionObserver* observer = nullptr;
 };
 
@@ -123,6 +129,7 @@ class SessionHarness {
   ScriptedNextHop next_hop_;
   std::string sender_;
   std::vector<std::string> recipients_;
+  bool binary_ = false;
   std::vector<DeliveredMessage> delivered_;
   std::vector<base::Duration> delays_;
   std::vector<std::string> auth_log_;
