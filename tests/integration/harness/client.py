@@ -12,8 +12,9 @@ class Closed(Exception):
 class Client:
     """`Client(port).hello()`; `send(b"...")` sends octets as they are, `reply()` reads one whole reply."""
 
-    def __init__(self, port, host="127.0.0.1", implicit_tls=False, seconds=20, banner=True, context=None):
-        self.sock = socket.create_connection((host, port), timeout=seconds)
+    def __init__(self, port, host="127.0.0.1", implicit_tls=False, seconds=20, banner=True, context=None, source=None):
+        """source: the address to connect from, another one of loopback."""
+        self.sock = socket.create_connection((host, port), timeout=seconds, source_address=(source, 0) if source else None)
         self.sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         self.pending = bytearray()
         self.context = context or insecure_context()

@@ -83,6 +83,7 @@ class Cluster:
         self.auth_health = free_port()
         self.edges = {}
         self.ports = {}
+        self.certificates = set()
 
     def identity(self, role, name):
         base = self.folder / "pki" / f"{role}-{name}"
@@ -158,6 +159,10 @@ class Cluster:
         self.ctl("user", "create", identifier, "--login", login, "--password-stdin", stdin=password + "\n")
 
     def certificate(self, identifier, fqdn):
+        """A self-signed one, made once."""
+        if identifier in self.certificates:
+            return
+        self.certificates.add(identifier)
         self.ctl("certificate", "create", identifier, "--self-signed", "--dns", fqdn)
 
     def document(self, identifier, upstream, listeners=("NONE",), anonymous=False, secure_channel=False, local_domains=(), relay=None,
