@@ -41,6 +41,13 @@ inline constexpr size_t kMaxViolations = 100;
 inline constexpr int kOpenRelayIpv4Prefix = 8;
 inline constexpr int kOpenRelayIpv6Prefix = 32;
 
+// A simulated session.
+inline constexpr int kMaxSimulatedNames = 10;
+inline constexpr int kMaxSimulatedRecipients = 100;
+inline constexpr int kMaxSimulatedList = 1'000;  // Groups, addresses, senders of its identity.
+inline constexpr size_t kMaxSimulatedLoginCharacters = 255;
+inline constexpr size_t kMaxSimulatedPathCharacters = 1'000;
+
 // Lists; their lengths are rpc/page_token's.
 inline constexpr size_t kMaxPageOctets = 2 << 20;
 

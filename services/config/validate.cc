@@ -450,7 +450,7 @@ void RefuseUnknown(const Message& message, const std::string& path, Violations* 
   std::vector<const FieldDescriptor*> fields;
   reflection->ListFields(message, &fields);
   for (const FieldDescriptor* field : fields) {
-    const std::string at = StrCat(path, ".", field->name());
+    const std::string at = path.empty() ? field->name() : StrCat(path, ".", field->name());
     if (!field->is_repeated()) {
       RefuseUnknownIn(message, field, -1, at, violations);
       continue;

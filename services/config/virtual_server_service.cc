@@ -5,6 +5,7 @@
 
 #include "services/base/status_macros.h"
 #include "services/config/page.h"
+#include "services/config/simulation.h"
 #include "services/config/validate.h"
 
 namespace gatepost::config {
@@ -18,6 +19,33 @@ absl::Status Put(absl::StatusOr<T> result, T* response) {
   GATEPOST_RETURN_IF_ERROR(result.status());
   *response = *std::move(result);
   return absl::OkStatus();
+}
+
+// The virtual server that a simulated session meets: the stored one, or the candidate as it would be stored.
+absl::StatusOr<v1::VirtualServer> PolicyFor(const v1::SimulateSessionRequest& request, Catalogue* catalogue,
+                                            Call* call) {
+  GATEPOST_RETURN_IF_ERROR(CheckName(request.name(), kVirtualServers, "name", call));
+  if (!request.has_candidate()) {
+    v1::GetVirtualServerRequest get;
+    get.set_name(request.name());
+    return catalogue->Get(get, call);
+  }
+  v1::UpdateVirtualServerRequest update;
+  *update.mutable_virtual_server() = request.candidate();
+  update.mutable_virtual_server()->set_name(request.name());
+  update.mutable_virtual_server()->clear_etag();
+  update.mutable_update_mask()->add_paths("*");
+  update.set_allow_missing(true);
+  update.set_validate_only(true);
+  Call judged;
+  absl::StatusOr<v1::VirtualServer> server = catalogue->Update(update, &judged);
+  constexpr std::string_view kUpdated = "virtual_server";
+  for (const Violation& violation : judged.violations.list()) {
+    const bool in_candidate = violation.field.starts_with(kUpdated);
+    call->violations.Add(in_candidate ? "candidate" + violation.field.substr(kUpdated.size()) : violation.field,
+                         violation.description);
+  }
+  return server;
 }
 
 }  // namespace
@@ -90,6 +118,20 @@ grpc::Status VirtualServerServiceImpl::PauseVirtualServer(grpc::ServerContext* c
                                                           v1::VirtualServer* response) {
   return SetState(context, GATEPOST_METHOD("PauseVirtualServer"), request->name(), request->etag(),
                   v1::VirtualServer::PAUSED, response);
+}
+
+grpc::Status VirtualServerServiceImpl::SimulateSession(grpc::ServerContext* context,
+                                                       const v1::SimulateSessionRequest* request,
+                                                       v1::SimulateSessionResponse* response) {
+  return handler_.Run(*context, GATEPOST_METHOD("SimulateSession"), [&](Call* call) -> absl::Status {
+    smtp::SimulatedSession session = ReadSession(*request, &call->violations);
+    absl::StatusOr<v1::VirtualServer> server = PolicyFor(*request, &catalogue_, call);
+    if (!call->violations.empty()) return absl::InvalidArgumentError("the request is invalid");
+    GATEPOST_RETURN_IF_ERROR(server.status());
+    GATEPOST_ASSIGN_OR_RETURN(*response, Simulated(*server, request->client(), std::move(session)));
+    if (!request->has_candidate()) response->set_revision(server->revision());
+    return absl::OkStatus();
+  });
 }
 
 }  // namespace gatepost::config

@@ -30,6 +30,8 @@ class VirtualServerServiceImpl final : public v1::VirtualServerService::Service 
                                  v1::VirtualServer* response) override;
   grpc::Status PauseVirtualServer(grpc::ServerContext* context, const v1::PauseVirtualServerRequest* request,
                                   v1::VirtualServer* response) override;
+  grpc::Status SimulateSession(grpc::ServerContext* context, const v1::SimulateSessionRequest* request,
+                               v1::SimulateSessionResponse* response) override;
 
  private:
   grpc::Status SetState(grpc::ServerContext* context, std::string_view method, const std::string& name,

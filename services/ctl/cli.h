@@ -97,6 +97,7 @@ void AddVirtualServer(CLI::App* root, Invocation* invocation);
 void AddCertificate(CLI::App* root, Invocation* invocation);
 void AddUser(CLI::App* root, Invocation* invocation);
 void AddEdge(CLI::App* root, Invocation* invocation);
+void AddSimulate(CLI::App* root, Invocation* invocation);
 void AddPki(CLI::App* root, Invocation* invocation);
 void AddApply(CLI::App* root, Invocation* invocation);
 void AddCompletion(CLI::App* root, Invocation* invocation);

@@ -18,7 +18,7 @@ expect() {
 
 expect 0 'virtual-server +SMTP services' --help
 expect 0 'Example:' virtual-server create --help
-expect 2 'what shall be done\? One of virtual-server, certificate, user, edge, apply, pki, completion'
+expect 2 'what shall be done\? One of virtual-server, certificate, user, edge, simulate, apply, pki, completion'
 expect 2 "there is no 'frobnicate' here, only virtual-server" frobnicate
 expect 2 'see: gatepostctl user create --help' user create alice
 expect 2 '--output: xml not in' edge list --output xml
@@ -28,6 +28,8 @@ expect 2 'nothing to change' virtual-server update a
 expect 2 "there is no field 'fqdnn'" virtual-server update a --set fqdnn=x
 expect 2 '--listen takes ADDRESS:PORT' virtual-server create a --listen 25
 expect 2 'behind the comma stands none, starttls or implicit' virtual-server create a --listen 127.0.0.1:25,tls
+expect 2 '--client is required' simulate mail --sender a@example.com
+expect 2 '--tls: 1.1 not in' simulate mail --client 192.0.2.7 --sender a@example.com --tls 1.1
 expect 1 'cannot read /nonexistent' apply -f /nonexistent
 
 # Passwords come from the terminal, a file or standard input. There is no terminal here.

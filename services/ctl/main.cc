@@ -86,6 +86,7 @@ int Main(int argc, char** argv) {
   AddCertificate(&root, &invocation);
   AddUser(&root, &invocation);
   AddEdge(&root, &invocation);
+  AddSimulate(&root, &invocation);
   AddApply(&root, &invocation);
   AddPki(&root, &invocation);
   AddCompletion(&root, &invocation);

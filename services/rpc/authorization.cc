@@ -42,6 +42,7 @@ const std::vector<MethodRule>& Table() {
         {"gatepost.config.v1.VirtualServerService.GetVirtualServer", kReaders},
         {"gatepost.config.v1.VirtualServerService.ListVirtualServers", kReaders},
         {"gatepost.config.v1.VirtualServerService.PauseVirtualServer", kOperators, true},
+        {"gatepost.config.v1.VirtualServerService.SimulateSession", kReaders},
         {"gatepost.config.v1.VirtualServerService.StartVirtualServer", kOperators, true},
         {"gatepost.config.v1.VirtualServerService.StopVirtualServer", kOperators, true},
         {"gatepost.config.v1.VirtualServerService.UpdateVirtualServer", kOperators, true},
