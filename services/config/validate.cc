@@ -228,7 +228,6 @@ void Judge::Authentication() {
   MustBeDefault(authentication->token(), defaults.token(), "authentication.token");
   MustBeDefault(authentication->external(), defaults.external(), "authentication.external");
   CheckPermission(authentication->submit(), "authentication.submit");
-  NotEnforced(authentication->legacy_auth_line(), "authentication.legacy_auth_line");
 }
 
 void Judge::Tls() {
@@ -325,7 +324,7 @@ void Judge::DefaultRoute() {
               StrCat(field, ".authentication"));
   // A secret has no place in what is stored and shown.
   route->clear_authentication();
-  NotEnforced(route->client_identity() != v1::Route::NOT_SENT, StrCat(field, ".client_identity"));
+  NotEnforced(route->client_identity() == v1::Route::PROXY_V2, StrCat(field, ".client_identity"));
 }
 
 void Judge::Timeouts() {
@@ -363,7 +362,8 @@ void Judge::Delivery() {
   delivery->clear_routes();
   NotEnforced(delivery->attempt_direct_delivery(), "delivery.attempt_direct_delivery");
   if (!delivery->ehlo_name().empty()) CheckDomain(delivery->mutable_ehlo_name(), "delivery.ehlo_name");
-  NotEnforced(!delivery->masquerade_domain().empty(), "delivery.masquerade_domain");
+  if (!delivery->masquerade_domain().empty())
+    CheckDomain(delivery->mutable_masquerade_domain(), "delivery.masquerade_domain");
   CheckDnsServers();
   NotEnforced(delivery->max_connections() != 0, "delivery.max_connections");
   NotEnforced(delivery->max_connections_per_next_hop() != 0, "delivery.max_connections_per_next_hop");
@@ -372,7 +372,6 @@ void Judge::Delivery() {
 void Judge::Lookups() {
   using std::chrono::seconds;
   CheckDuration(server_.reverse_lookup().timeout(), milliseconds(100), seconds(30), "reverse_lookup.timeout");
-  NotEnforced(server_.reverse_lookup().annotate_received(), "reverse_lookup.annotate_received");
   v1::Filters* filters = server_.mutable_filters();
   CheckDuration(filters->timeout(), milliseconds(100), seconds(30), "filters.timeout");
   if (!CheckCount(filters->block_lists_size(), kMaxBlockLists, "filters.block_lists")) return;

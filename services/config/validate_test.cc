@@ -146,8 +146,6 @@ TEST(ValidateTest, WhatIsNotEnforcedIsRefusedUnlessAtItsDefault) {
     const char* text;
     const char* field;
   } kCases[] = {
-      {"reverse_lookup { annotate_received: true }", "virtual_server.reverse_lookup.annotate_received"},
-      {"authentication { legacy_auth_line: true }", "virtual_server.authentication.legacy_auth_line"},
       {"authentication { integrated { requires_tls: false } }", "virtual_server.authentication.integrated.requires_tls"},
       {"authentication { integrated { ntlm { require_mic: true } } }", "virtual_server.authentication.integrated.ntlm"},
       {"authentication { integrated { realms { realm: 'A' domain: 'a.example' } } }",
@@ -156,10 +154,9 @@ TEST(ValidateTest, WhatIsNotEnforcedIsRefusedUnlessAtItsDefault) {
       {"authentication { external { enabled: true } }", "virtual_server.authentication.external"},
       {"delivery { routes { domains { domain: 'a.example' } } }", "virtual_server.delivery.routes"},
       {"delivery { attempt_direct_delivery: true }", "virtual_server.delivery.attempt_direct_delivery"},
-      {"delivery { masquerade_domain: 'a.example' }", "virtual_server.delivery.masquerade_domain"},
       {"delivery { max_connections: 1 }", "virtual_server.delivery.max_connections"},
       {"delivery { max_connections_per_next_hop: 1 }", "virtual_server.delivery.max_connections_per_next_hop"},
-      {"delivery { default_route { client_identity: XCLIENT } }", "virtual_server.delivery.default_route.client_identity"},
+      {"delivery { default_route { client_identity: PROXY_V2 } }", "virtual_server.delivery.default_route.client_identity"},
       {"delivery { default_route { authentication { user: 'u' password: 'p' } } }",
        "virtual_server.delivery.default_route.authentication"},
   };
@@ -192,11 +189,19 @@ TEST(ValidateTest, LookupsPermissionsAndPacesAreJudgedFieldByField) {
       {"listeners { address: '::1' port: 25 tls_mode: NONE proxy_protocol { required: true } }",
        {"virtual_server.listeners[0].proxy_protocol.trusted_subnets"}},
       {"listeners { address: '::1' port: 25 tls_mode: NONE proxy_protocol { trusted_subnets: '10.0.0.1/8' } }",
-       {"virtual_server.listeners[0].proxy_protocol.trusted_subnets[0]"}},
+       {"virtual_server.listeners[0].proxy_protocol.required",
+        "virtual_server.listeners[0].proxy_protocol.trusted_subnets[0]"}},
+      {"listeners { address: '::1' port: 25 tls_mode: NONE proxy_protocol { required: true trusted_subnets: '192.0.2.1'"
+       " trusted_subnets: '192.0.2.1/255.255.255.255' } }",
+       {"virtual_server.listeners[0].proxy_protocol.trusted_subnets[1]"}},
+      {"delivery { dns_servers: '192.0.2.53' dns_servers: '192.0.2.53:53' }", {"virtual_server.delivery.dns_servers[1]"}},
       {"delivery { dns_servers: '192.0.2.53' dns_servers: '[2001:DB8::53]:5353' dns_servers: '2001:db8::53' }", {}},
       {"delivery { dns_servers: 'ns.example' dns_servers: '192.0.2.53:0' }",
        {"virtual_server.delivery.dns_servers[0]", "virtual_server.delivery.dns_servers[1]"}},
-      {"delivery { ehlo_name: 'out.example.com' }", {}},
+      {"delivery { ehlo_name: 'out.example.com' masquerade_domain: 'corp.example' }", {}},
+      {"delivery { masquerade_domain: 'a@b.example' }", {"virtual_server.delivery.masquerade_domain"}},
+      {"delivery { default_route { client_identity: XCLIENT } } reverse_lookup { annotate_received: true }", {}},
+      {"authentication { legacy_auth_line: true }", {}},
       {"delivery { ehlo_name: 'a b' }", {"virtual_server.delivery.ehlo_name"}},
   };
   for (const auto& test : kCases) EXPECT_EQ(Fields(test.text), test.fields) << test.text;
@@ -252,7 +257,9 @@ TEST(ValidateTest, WhatIsNotEnforcedMayStandAtItsDefault) {
 TEST(ValidateTest, ListenersOfOneVirtualServerMustNotOverlap) {
   const std::string start = "listeners { address: '127.0.0.1' port: 25 tls_mode: NONE } listeners { tls_mode: NONE ";
   EXPECT_EQ(Fields(start + "address: '127.0.0.1' port: 25 }"), Strings{"virtual_server.listeners[1]"});
-  EXPECT_EQ(Fields(start + "address: '::ffff:127.0.0.1' port: 25 }"), Strings{"virtual_server.listeners[1]"});
+  EXPECT_EQ(Fields(start + "address: '::ffff:127.0.0.1' port: 25 }"),
+            (Strings{"virtual_server.listeners[1].address", "virtual_server.listeners[1]"}))
+      << "a listener says what it is";
   EXPECT_EQ(Fields(start + "address: '0.0.0.0' port: 25 }"), Strings{"virtual_server.listeners[1]"});
   EXPECT_EQ(Fields(start + "address: '::' port: 25 }"), Strings{}) << "IPV6_V6ONLY: another family";
   EXPECT_EQ(Fields(start + "address: '127.0.0.1' port: 26 }"), Strings{});

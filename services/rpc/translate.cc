@@ -288,8 +288,9 @@ absl::Status ToDelivery(const v1::Delivery& from, policy::Delivery* to) {
   if (!from.routes().empty()) return Unenforced("delivery.routes");
   if (from.attempt_direct_delivery()) return Unenforced("delivery.attempt_direct_delivery");
   to->ehlo_name = from.ehlo_name();
-  to->masquerade_domain = from.masquerade_domain();
-  if (!from.masquerade_domain().empty()) return Unenforced("delivery.masquerade_domain");
+  if (!from.masquerade_domain().empty()) {
+    GATEPOST_ASSIGN_OR_RETURN(to->masquerade_domain, ToDomain(from.masquerade_domain(), "delivery.masquerade_domain"));
+  }
   for (const std::string& server : from.dns_servers()) {
     GATEPOST_ASSIGN_OR_RETURN(const base::Endpoint endpoint, ToDnsServer(server));
     to->dns_servers.push_back(endpoint);
@@ -306,7 +307,7 @@ absl::Status ToDelivery(const v1::Delivery& from, policy::Delivery* to) {
       break;
     case v1::Route::XCLIENT:
       to->client_identity = policy::ClientIdentity::kXclient;
-      return Unenforced("delivery.default_route.client_identity");
+      break;
     case v1::Route::PROXY_V2:
       to->client_identity = policy::ClientIdentity::kProxyV2;
       return Unenforced("delivery.default_route.client_identity");
@@ -414,7 +415,6 @@ absl::StatusOr<policy::VirtualServer> TranslateFields(const v1::VirtualServer& f
   GATEPOST_RETURN_IF_ERROR(ToLimits(from, &to.limits));
   GATEPOST_RETURN_IF_ERROR(ToDelivery(from.delivery(), &to.delivery));
   GATEPOST_RETURN_IF_ERROR(ToLookups(from, &to));
-  if (from.reverse_lookup().annotate_received()) return Unenforced("reverse_lookup.annotate_received");
   return to;
 }
 

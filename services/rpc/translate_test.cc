@@ -108,6 +108,18 @@ TEST(TranslateTest, TheSecureChannelIsTakenOver) {
             policy::ClientCertificates::Mode::kRequested);
 }
 
+TEST(TranslateTest, WhatNextHopsAreToldOfClients) {
+  const auto result = Translate(Parse(
+      "delivery { masquerade_domain: 'Corp.example' default_route { client_identity: XCLIENT } } "
+      "reverse_lookup { annotate_received: true } authentication { legacy_auth_line: true }"));
+  ASSERT_TRUE(result.ok()) << result.status();
+  EXPECT_EQ(result->delivery.masquerade_domain, "corp.example");
+  EXPECT_EQ(result->delivery.client_identity, policy::ClientIdentity::kXclient);
+  EXPECT_TRUE(result->reverse_lookup.annotate_received);
+  EXPECT_TRUE(result->authentication.legacy_auth_line);
+  EXPECT_FALSE(Translate(Parse("delivery { masquerade_domain: 'a@b' }")).ok());
+}
+
 TEST(TranslateTest, WhatIsNotEnforcedIsRefusedByName) {
   const std::pair<const char*, const char*> cases[] = {
       {"authentication { token { enabled: true } }", "authentication.token.enabled"},
@@ -115,8 +127,7 @@ TEST(TranslateTest, WhatIsNotEnforcedIsRefusedByName) {
       {"authentication { integrated { requires_tls: false } }", "authentication.integrated.requires_tls"},
       {"delivery { routes { } }", "delivery.routes"},
       {"delivery { attempt_direct_delivery: true }", "delivery.attempt_direct_delivery"},
-      {"delivery { masquerade_domain: 'x.example' }", "delivery.masquerade_domain"},
-      {"delivery { default_route { client_identity: XCLIENT } }", "delivery.default_route.client_identity"},
+      {"delivery { default_route { client_identity: PROXY_V2 } }", "delivery.default_route.client_identity"},
       {"delivery { default_route { authentication { user: 'u' } } }", "delivery.default_route.authentication"},
   };
   for (const auto& [text, field] : cases) {
