@@ -6,6 +6,7 @@
 
 #include "services/base/status_macros.h"
 #include "services/base/strings.h"
+#include "services/config/client_set.h"
 #include "services/config/limits.h"
 #include "services/config/ticket_keys.h"
 #include "services/config/timestamp.h"
@@ -116,8 +117,8 @@ absl::StatusOr<store::Committed> Catalogue::Change(bool dry_run, const Body& bod
   return absl::UnavailableError("the store changes too fast; try again");
 }
 
-absl::Status Catalogue::Judge(v1::VirtualServer* server, Call* call) {
-  NormalizeAndValidate(server, &call->violations);
+absl::Status Catalogue::Judge(const HostAnswers& hosts, v1::VirtualServer* server, Call* call) {
+  NormalizeAndValidate(server, &call->violations, hosts);
   maker_.JudgeCaBundle(server->delivery().default_route().tls().ca_bundle_pem(),
                        "virtual_server.delivery.default_route.tls.ca_bundle_pem", &call->violations);
   maker_.JudgeCaBundle(server->tls().client_certificates().ca_bundle_pem(),
@@ -126,9 +127,10 @@ absl::Status Catalogue::Judge(v1::VirtualServer* server, Call* call) {
   return call->violations.empty() ? absl::OkStatus() : Invalid();
 }
 
-absl::Status Catalogue::AddNew(v1::VirtualServer* server, Call* call, store::Transaction* transaction) {
+absl::Status Catalogue::AddNew(const HostAnswers& hosts, v1::VirtualServer* server, Call* call,
+                               store::Transaction* transaction) {
   ClearOutputs(server);
-  GATEPOST_RETURN_IF_ERROR(Judge(server, call));
+  GATEPOST_RETURN_IF_ERROR(Judge(hosts, server, call));
   if (index_.virtual_servers() >= static_cast<size_t>(kMaxVirtualServers))
     return absl::ResourceExhaustedError(StrCat("there are ", kMaxVirtualServers, " virtual servers already"));
   server->set_state(v1::VirtualServer::STARTED);
@@ -152,6 +154,7 @@ absl::StatusOr<v1::VirtualServer> Catalogue::Get(const v1::GetVirtualServerReque
 
 absl::StatusOr<v1::VirtualServer> Catalogue::Create(const v1::CreateVirtualServerRequest& request, Call* call) {
   GATEPOST_RETURN_IF_ERROR(CheckNewId(request.virtual_server_id(), kVirtualServers, "virtual_server_id", call));
+  const HostAnswers hosts = hosts_.LookUp(HostNamesToLookUp(request.virtual_server()));
   v1::VirtualServer server;
   absl::StatusOr<store::Committed> committed =
       Change(request.validate_only(), [&](store::View&, store::Transaction* transaction) {
@@ -159,7 +162,7 @@ absl::StatusOr<v1::VirtualServer> Catalogue::Create(const v1::CreateVirtualServe
         server = request.virtual_server();
         server.set_name(call->resource);
         GATEPOST_RETURN_IF_ERROR(Remember(request, "CreateVirtualServer", call, &transaction->request_id));
-        return AddNew(&server, call, transaction);
+        return AddNew(hosts, &server, call, transaction);
       });
   GATEPOST_RETURN_IF_ERROR(committed.status());
   return Answer(repository_, *committed, std::move(server), call);
@@ -171,6 +174,7 @@ absl::StatusOr<v1::VirtualServer> Catalogue::Update(const v1::UpdateVirtualServe
   // What is unknown is lost in the merge: it is looked for before.
   RefuseUnknown(wanted, "virtual_server", &call->violations);
   if (!call->violations.empty()) return Invalid();
+  const HostAnswers hosts = hosts_.LookUp(HostNamesToLookUp(wanted));
   v1::VirtualServer server;
   absl::StatusOr<store::Committed> committed =
       Change(request.validate_only(), [&](store::View& view, store::Transaction* transaction) -> absl::Status {
@@ -178,7 +182,7 @@ absl::StatusOr<v1::VirtualServer> Catalogue::Update(const v1::UpdateVirtualServe
         absl::StatusOr<store::Record> record = view.Get(wanted.name());
         if (absl::IsNotFound(record.status()) && request.allow_missing()) {
           server = wanted;
-          return AddNew(&server, call, transaction);
+          return AddNew(hosts, &server, call, transaction);
         }
         GATEPOST_RETURN_IF_ERROR(record.status());
         call->old_revision = record->revision;
@@ -186,7 +190,7 @@ absl::StatusOr<v1::VirtualServer> Catalogue::Update(const v1::UpdateVirtualServe
         GATEPOST_ASSIGN_OR_RETURN(const v1::VirtualServer stored, repository_.VirtualServerOf(*record));
         server = stored;
         GATEPOST_RETURN_IF_ERROR(Merge(request, wanted, &server, &call->violations));
-        GATEPOST_RETURN_IF_ERROR(Judge(&server, call));
+        GATEPOST_RETURN_IF_ERROR(Judge(hosts, &server, call));
         if (Repository::Stored(server) == Repository::Stored(stored)) return absl::OkStatus();
         *server.mutable_update_time() = ToTimestamp(clock_.WallNow());
         transaction->writes.push_back(

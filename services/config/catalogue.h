@@ -19,6 +19,7 @@
 #include "services/base/clock.h"
 #include "services/base/random.h"
 #include "services/config/certificate_maker.h"
+#include "services/config/host_lookup.h"
 #include "services/config/index.h"
 #include "services/config/repository.h"
 #include "services/config/violations.h"
@@ -41,8 +42,9 @@ absl::Status CheckName(const std::string& name, std::string_view collection, con
 class Catalogue {
  public:
   // The references outlive the catalogue.
-  Catalogue(Repository& repository, const CertificateMaker& maker, const base::Clock& clock, base::Random& random)
-      : repository_(repository), maker_(maker), clock_(clock), random_(random), index_(repository) {}
+  Catalogue(Repository& repository, const CertificateMaker& maker, HostLookup& hosts, const base::Clock& clock,
+            base::Random& random)
+      : repository_(repository), maker_(maker), hosts_(hosts), clock_(clock), random_(random), index_(repository) {}
 
   absl::StatusOr<v1::VirtualServer> Get(const v1::GetVirtualServerRequest& request, Call* call);
   absl::StatusOr<v1::VirtualServer> Create(const v1::CreateVirtualServerRequest& request, Call* call);
@@ -73,8 +75,9 @@ class Catalogue {
   // `dry_run`, the answer is that of a commit at revision 0.
   absl::StatusOr<store::Committed> Change(bool dry_run, const Body& body) ABSL_LOCKS_EXCLUDED(mutex_);
 
-  absl::Status Judge(v1::VirtualServer* server, Call* call) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
-  absl::Status AddNew(v1::VirtualServer* server, Call* call, store::Transaction* transaction)
+  absl::Status Judge(const HostAnswers& hosts, v1::VirtualServer* server, Call* call)
+      ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
+  absl::Status AddNew(const HostAnswers& hosts, v1::VirtualServer* server, Call* call, store::Transaction* transaction)
       ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
   absl::Status AddNew(v1::Certificate* certificate, Call* call, store::Transaction* transaction)
       ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
@@ -90,6 +93,7 @@ class Catalogue {
 
   Repository& repository_;
   const CertificateMaker& maker_;
+  HostLookup& hosts_;
   const base::Clock& clock_;
   base::Random& random_;
   absl::Mutex mutex_;

@@ -72,7 +72,7 @@ class CatalogueTest : public testing::Test {
 
   TestWorld world_;
   CertificateMaker maker_{world_.clock};
-  Catalogue catalogue_{world_.repository, maker_, world_.clock, world_.random};
+  Catalogue catalogue_{world_.repository, maker_, world_.hosts, world_.clock, world_.random};
   Call call_;
 };
 

@@ -1,11 +1,14 @@
 #include "services/config/client_set.h"
 
 #include <algorithm>
+#include <map>
 #include <set>
+#include <tuple>
 #include <utility>
 #include <vector>
 
 #include "services/base/ip_address.h"
+#include "services/base/status_macros.h"
 #include "services/base/strings.h"
 #include "services/config/domain_name.h"
 #include "services/config/limits.h"
@@ -143,27 +146,39 @@ bool IsLarge(const Intervals& intervals, bool v4) {
   return false;
 }
 
-// Of an entry that names what no family needs: canonical text, or why it is none.
-absl::StatusOr<std::string> Canonical(const v1::ClientEntry& entry) {
+// What an entry names: its canonical text, and what is equal for equal entries however they are written.
+struct Canonical {
+  std::string text;
+  std::tuple<int, Number, Number, std::string> identity;  // bits of the family, first, last; domain
+};
+
+Canonical OfInterval(std::string text, int bits, const Interval& interval) {
+  return {std::move(text), {bits, interval.first, interval.last, ""}};
+}
+
+absl::StatusOr<Canonical> ToCanonical(const v1::ClientEntry& entry) {
   switch (entry.client_case()) {
-    case v1::ClientEntry::kAddress:
-      return CanonicalAddress(entry.address());
+    case v1::ClientEntry::kAddress: {
+      GATEPOST_ASSIGN_OR_RETURN(const IpAddress address, IpAddress::Parse(entry.address()));
+      const Number number = ToNumber(address);
+      return OfInterval(address.ToString(), address.bits(), {number, number});
+    }
     case v1::ClientEntry::kSubnet: {
-      const absl::StatusOr<IpPrefix> prefix = IpPrefix::Parse(entry.subnet());
-      if (!prefix.ok()) return prefix.status();
-      return prefix->ToString();
+      GATEPOST_ASSIGN_OR_RETURN(const IpPrefix prefix, IpPrefix::Parse(entry.subnet()));
+      return OfInterval(prefix.ToString(), prefix.address.bits(), ToInterval(prefix));
     }
     case v1::ClientEntry::kRange: {
-      const absl::StatusOr<IpRange> range = IpRange::Parse(entry.range());
-      if (!range.ok()) return range.status();
-      return range->ToString();
+      GATEPOST_ASSIGN_OR_RETURN(const IpRange range, IpRange::Parse(entry.range()));
+      return OfInterval(range.ToString(), range.first.bits(), {ToNumber(range.first), ToNumber(range.last)});
     }
-    case v1::ClientEntry::kDomain:
-      return CanonicalDomain(entry.domain());
+    case v1::ClientEntry::kDomain: {
+      GATEPOST_ASSIGN_OR_RETURN(const std::string domain, CanonicalDomain(entry.domain()));
+      return Canonical{domain, {0, 0, 0, domain}};
+    }
     case v1::ClientEntry::CLIENT_NOT_SET:
       break;
   }
-  return absl::InvalidArgumentError("must have an address, a subnet, a range or a domain");
+  return absl::InvalidArgumentError("must have an address, a subnet, a range, a domain or a host name");
 }
 
 const char* FieldOf(const v1::ClientEntry& entry) {
@@ -179,7 +194,7 @@ const char* FieldOf(const v1::ClientEntry& entry) {
     case v1::ClientEntry::CLIENT_NOT_SET:
       break;
   }
-  return "";
+  return entry.host_name().empty() ? "" : ".host_name";
 }
 
 void SetText(v1::ClientEntry* entry, std::string text) {
@@ -187,6 +202,119 @@ void SetText(v1::ClientEntry* entry, std::string text) {
   else if (entry->has_subnet()) entry->set_subnet(std::move(text));
   else if (entry->has_range()) entry->set_range(std::move(text));
   else entry->set_domain(std::move(text));
+}
+
+// A host name in the place of an address.
+bool IsToLookUp(const v1::ClientEntry& entry) {
+  return entry.client_case() == v1::ClientEntry::CLIENT_NOT_SET && !entry.host_name().empty();
+}
+
+using Entries = google::protobuf::RepeatedPtrField<v1::ClientEntry>;
+
+class EntryList {
+ public:
+  EntryList(const HostAnswers& hosts, const std::string& path, Entries* entries, Violations* violations)
+      : hosts_(hosts), path_(path), entries_(*entries), violations_(*violations) {}
+
+  void Normalize() {
+    bool look_up = false;
+    for (int i = 0; i < entries_.size(); ++i) {
+      v1::ClientEntry* entry = entries_.Mutable(i);
+      CheckText(entry->comment(), kMaxCommentCharacters, StrCat(At(i), ".comment"), &violations_);
+      CheckHostName(i, entry);
+      if (IsToLookUp(*entry)) {
+        look_up = true;
+      } else {
+        NormalizeEntry(i, entry);
+      }
+    }
+    if (look_up) PutAddresses();
+  }
+
+ private:
+  std::string At(int index) const { return StrCat(path_, "[", index, "]"); }
+
+  void CheckHostName(int index, v1::ClientEntry* entry) {
+    if (entry->host_name().empty()) return;
+    const std::string field = StrCat(At(index), ".host_name");
+    if (!entry->has_address() && !IsToLookUp(*entry)) {
+      violations_.Add(field, "stands alone, or beside the address that was looked up");
+      return;
+    }
+    absl::StatusOr<std::string> name = CanonicalDomain(entry->host_name());
+    if (name.ok()) {
+      entry->set_host_name(*std::move(name));
+    } else {
+      violations_.Add(field, base::FromAbsl(name.status().message()));
+    }
+  }
+
+  void NormalizeEntry(int index, v1::ClientEntry* entry) {
+    absl::StatusOr<Canonical> canonical = ToCanonical(*entry);
+    const std::string field = StrCat(At(index), FieldOf(*entry));
+    if (!canonical.ok()) {
+      violations_.Add(field, base::FromAbsl(canonical.status().message()));
+      return;
+    }
+    if (const auto [at, is_new] = seen_.try_emplace(std::move(canonical->identity), index); !is_new) {
+      violations_.Add(field, StrCat("is in the list already, as [", at->second, "]"));
+      return;
+    }
+    SetText(entry, std::move(canonical->text));
+  }
+
+  // After all others have their places: an address that is there by itself is not there once more.
+  void PutAddresses() {
+    Entries all;
+    std::set<std::string> names;
+    for (int i = 0; i < entries_.size(); ++i) {
+      if (!IsToLookUp(entries_.Get(i))) {
+        all.Add(std::move(*entries_.Mutable(i)));
+        continue;
+      }
+      const v1::ClientEntry& entry = entries_.Get(i);
+      const std::string field = StrCat(At(i), ".host_name");
+      if (!CanonicalDomain(entry.host_name()).ok()) continue;  // said already
+      if (!names.insert(entry.host_name()).second) {
+        violations_.Add(field, "is in the list already");
+        continue;
+      }
+      const auto answer = hosts_.find(entry.host_name());
+      if (answer == hosts_.end()) {
+        violations_.Add(field, StrCat("is not looked up: one request may have ", kMaxHostNames, " host names"));
+      } else if (!answer->second.ok()) {
+        violations_.Add(field, base::FromAbsl(answer->second.status().message()));
+      } else {
+        for (const IpAddress& address : *answer->second) AddLookedUp(entry, address, i, &all);
+      }
+    }
+    entries_.Swap(&all);
+    if (entries_.size() > kMaxListEntries)
+      violations_.Add(path_, StrCat("has ", entries_.size(), " entries with the addresses of its host names, at most ",
+                                    kMaxListEntries, " are allowed"));
+  }
+
+  void AddLookedUp(const v1::ClientEntry& entry, const IpAddress& address, int index, Entries* all) {
+    v1::ClientEntry looked_up = entry;
+    looked_up.set_address(address.ToString());
+    absl::StatusOr<Canonical> canonical = ToCanonical(looked_up);
+    if (canonical.ok() && seen_.try_emplace(std::move(canonical->identity), index).second)
+      all->Add(std::move(looked_up));
+  }
+
+  const HostAnswers& hosts_;
+  const std::string& path_;
+  Entries& entries_;
+  Violations& violations_;
+  std::map<decltype(Canonical::identity), int> seen_;  // where each was first
+};
+
+void AddHostNames(const Entries& entries, std::set<std::string>* names) {
+  for (const v1::ClientEntry& entry : entries) {
+    if (!IsToLookUp(entry) || names->size() >= kMaxHostNames) continue;
+    if (absl::StatusOr<std::string> name = CanonicalDomain(entry.host_name()); name.ok())
+      names->insert(*std::move(name));
+  }
 }
 
 }  // namespace
@@ -205,22 +333,23 @@ bool Overlap(const v1::Listener& a, const v1::Listener& b) {
   return *x == *y || x->IsUnspecified() || y->IsUnspecified();
 }
 
-void NormalizeEntries(google::protobuf::RepeatedPtrField<v1::ClientEntry>* entries, const std::string& path,
-                      Violations* violations) {
-  std::set<std::string> seen;
-  for (int i = 0; i < entries->size(); ++i) {
-    v1::ClientEntry* entry = entries->Mutable(i);
-    const std::string at = StrCat(path, "[", i, "]");
-    CheckText(entry->comment(), kMaxCommentCharacters, StrCat(at, ".comment"), violations);
-    absl::StatusOr<std::string> canonical = Canonical(*entry);
-    if (!canonical.ok()) {
-      violations->Add(StrCat(at, FieldOf(*entry)), base::FromAbsl(canonical.status().message()));
-    } else if (!seen.insert(*canonical).second) {
-      violations->Add(StrCat(at, FieldOf(*entry)), "is in the list already");
-    } else {
-      SetText(entry, *std::move(canonical));
-    }
-  }
+std::vector<std::string> HostNamesToLookUp(const v1::VirtualServer& server) {
+  std::set<std::string> names;
+  AddHostNames(server.connection_control().entries(), &names);
+  AddHostNames(server.relay().entries(), &names);
+  return {names.begin(), names.end()};
+}
+
+void NormalizeEntries(const HostAnswers& hosts, const std::string& path,
+                      google::protobuf::RepeatedPtrField<v1::ClientEntry>* entries, Violations* violations) {
+  EntryList(hosts, path, entries, violations).Normalize();
+}
+
+bool IsPrivate(const IpAddress& address) {
+  const Number number = ToNumber(address);
+  const Intervals& intervals = Private(address.is_v4());
+  return std::any_of(intervals.begin(), intervals.end(),
+                     [number](const Interval& own) { return own.first <= number && number <= own.last; });
 }
 
 bool IsOpenRelay(const v1::VirtualServer& server) {

@@ -3,9 +3,12 @@
 
 #include <string>
 #include <string_view>
+#include <vector>
 
 #include "absl/status/statusor.h"
 #include "gatepost/config/v1/virtual_server.pb.h"
+#include "services/base/ip_address.h"
+#include "services/config/host_lookup.h"
 #include "services/config/violations.h"
 
 namespace gatepost::config {
@@ -17,9 +20,18 @@ absl::StatusOr<std::string> CanonicalAddress(std::string_view text);
 // family. Addresses are canonical.
 bool Overlap(const v1::Listener& a, const v1::Listener& b);
 
-// Brings entries into canonical form; a violation for each that is not one, not enforced, or there twice.
-void NormalizeEntries(google::protobuf::RepeatedPtrField<v1::ClientEntry>* entries, const std::string& path,
-                      Violations* violations);
+// The host names that stand in the place of an address, canonical, each once, kMaxHostNames at most: what is to be looked
+// up before the server can be judged.
+std::vector<std::string> HostNamesToLookUp(const v1::VirtualServer& server);
+
+// Brings entries into canonical form, and puts in the place of a host name the addresses that `hosts` has of it, those
+// that are not in the list already. A violation for each that is no entry, is there twice however it is written, or was
+// not looked up; fields are those of the list as it was given.
+void NormalizeEntries(const HostAnswers& hosts, const std::string& path,
+                      google::protobuf::RepeatedPtrField<v1::ClientEntry>* entries, Violations* violations);
+
+// Whether it is nobody's part of the Internet: private, link-local, this machine.
+bool IsPrivate(const base::IpAddress& address);
 
 // Whether anonymous clients from more of the Internet than one organisation has (limits.h) may connect and relay, other
 // than from this machine itself. Entries that could not be parsed count as nothing.

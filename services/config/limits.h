@@ -41,6 +41,12 @@ inline constexpr size_t kMaxViolations = 100;
 inline constexpr int kOpenRelayIpv4Prefix = 8;
 inline constexpr int kOpenRelayIpv6Prefix = 32;
 
+// DNS for administrators. Both fit into the ten seconds of a unary call.
+inline constexpr std::chrono::seconds kDnsCheckTime{8};
+inline constexpr std::chrono::seconds kHostLookupTime{5};
+inline constexpr size_t kMaxHostNames = 100;  // Looked up for one request, each once.
+inline constexpr size_t kMaxDnsCallers = 16;  // At once.
+
 // A simulated session.
 inline constexpr int kMaxSimulatedNames = 10;
 inline constexpr int kMaxSimulatedRecipients = 100;

@@ -17,15 +17,19 @@
 #include "services/base/strings.h"
 #include "services/config/catalogue.h"
 #include "services/config/certificate_service.h"
+#include "services/config/dns_service.h"
 #include "services/config/edge_registry.h"
 #include "services/config/edge_service.h"
 #include "services/config/handler.h"
+#include "services/config/host_lookup.h"
+#include "services/config/limits.h"
 #include "services/config/metrics.h"
 #include "services/config/ticket_keys.h"
 #include "services/config/virtual_server_service.h"
 #include "services/config/watch_hub.h"
 #include "services/config/watch_service.h"
 #include "services/metrics/exposer.h"
+#include "services/net/blocking_dns.h"
 #include "services/rpc/authorization.h"
 #include "services/rpc/call.h"
 #include "services/rpc/deny_list.h"
@@ -47,6 +51,7 @@ struct Options {
   std::string listen = "127.0.0.1:2050";
   std::string database;
   std::string master_key_file;
+  std::vector<std::string> dns_servers;
   bool restored = false;
   bool reflection = false;
   rpc::IdentityFiles identity;
@@ -61,6 +66,9 @@ std::optional<int> ParseFlags(int argc, char** argv, Options* options) {
   flags.Add("master-key-file", &options->master_key_file,
             "A file of 32 octets, mode 0600, under which private keys are sealed in the database")
       ->required();
+  flags.Add("dns-server", &options->dns_servers,
+            "ADDRESS:PORT of a DNS server for CheckDns and for host names in lists of clients, instead of the system's; "
+            "may be given several times, asked in this order");
   flags.AddSwitch("restored", &options->restored,
                   "The database was restored from a backup: edges must fetch everything anew. For one start only");
   flags.AddSwitch("reflection", &options->reflection, "Offer gRPC server reflection, for development");
@@ -81,6 +89,7 @@ class Program {
   void Stop();
 
  private:
+  absl::Status StartDns();
   absl::Status OpenStore();
   absl::Status StartServers();
   void AddMetrics();
@@ -97,6 +106,8 @@ class Program {
   std::unique_ptr<store::RecordStore> store_;
   std::unique_ptr<Repository> repository_;
   CertificateMaker maker_{clock_};
+  std::unique_ptr<net::BlockingDns> dns_;
+  std::unique_ptr<DnsHostLookup> hosts_;
   std::unique_ptr<Catalogue> catalogue_;
   EdgeRegistry edges_{clock_};
   std::unique_ptr<WatchHub> hub_;
@@ -108,6 +119,7 @@ class Program {
   std::unique_ptr<VirtualServerServiceImpl> virtual_server_service_;
   std::unique_ptr<CertificateServiceImpl> certificate_service_;
   std::unique_ptr<EdgeServiceImpl> edge_service_;
+  std::unique_ptr<DnsServiceImpl> dns_service_;
   std::unique_ptr<WatchServiceImpl> watch_service_;
   rpc::HealthService health_;
   std::unique_ptr<grpc::Server> server_;
@@ -115,6 +127,22 @@ class Program {
   std::unique_ptr<metrics::Exposer> exposer_;
   base::MonotonicTime rotation_checked_{};
 };
+
+absl::Status Program::StartDns() {
+  net::DnsOptions options;
+  for (const std::string& text : options_.dns_servers) {
+    const absl::StatusOr<base::Endpoint> server = base::Endpoint::Parse(text);
+    if (!server.ok())
+      return absl::FailedPreconditionError(
+          base::ToAbsl(base::StrCat("--dns-server: ", base::FromAbsl(server.status().message()))));
+    options.servers.push_back(*server);
+  }
+  // An administrator who has just corrected a record wants to see it.
+  options.longest_ttl = options.negative_ttl = options.shortest_ttl;
+  GATEPOST_ASSIGN_OR_RETURN(dns_, net::StartBlockingDns(clock_, options, kMaxDnsCallers));
+  hosts_ = std::make_unique<DnsHostLookup>(*dns_, clock_);
+  return absl::OkStatus();
+}
 
 absl::Status Program::OpenStore() {
   const absl::StatusOr<store::SealingKey> key = store::SealingKey::FromFile(options_.master_key_file);
@@ -132,7 +160,8 @@ absl::Status Program::OpenStore() {
   GATEPOST_ASSIGN_OR_RETURN(store_, store::OpenSqliteStore(sqlite, clock_, random_));
   repository_ = std::make_unique<Repository>(*store_, *key_, random_);
   GATEPOST_RETURN_IF_ERROR(repository_->CheckMasterKey());
-  catalogue_ = std::make_unique<Catalogue>(*repository_, maker_, clock_, random_);
+  GATEPOST_RETURN_IF_ERROR(StartDns());
+  catalogue_ = std::make_unique<Catalogue>(*repository_, maker_, *hosts_, clock_, random_);
   return catalogue_->Count().status();
 }
 
@@ -150,6 +179,7 @@ absl::Status Program::StartServers() {
   virtual_server_service_ = std::make_unique<VirtualServerServiceImpl>(*handler_, *catalogue_, *repository_);
   certificate_service_ = std::make_unique<CertificateServiceImpl>(*handler_, *catalogue_, *repository_);
   edge_service_ = std::make_unique<EdgeServiceImpl>(*handler_, edges_, *hub_);
+  dns_service_ = std::make_unique<DnsServiceImpl>(*handler_, *catalogue_, *dns_, clock_);
   watch_service_ =
       std::make_unique<WatchServiceImpl>(*calls_, *authorizer_, *repository_, edges_, *hub_, clock_, log_, metrics_);
 
@@ -160,7 +190,8 @@ absl::Status Program::StartServers() {
   int port = 0;
   GATEPOST_ASSIGN_OR_RETURN(server_, rpc::StartServer(server,
                                                       {virtual_server_service_.get(), certificate_service_.get(),
-                                                       edge_service_.get(), watch_service_.get(), &health_},
+                                                       edge_service_.get(), dns_service_.get(), watch_service_.get(),
+                                                       &health_},
                                                       &port));
   int health_port = 0;
   if (!options_.service.health_listen.empty()) {

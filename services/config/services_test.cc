@@ -48,7 +48,8 @@ class ServicesTest : public testing::Test {
 };
 
 bool Allowed(rpc::Role role, const std::string& service, const std::string& method) {
-  const bool reads = method.starts_with("Get") || method.starts_with("List") || method == "SimulateSession";
+  const bool reads = method.starts_with("Get") || method.starts_with("List") || method == "CheckDns" ||
+                     method == "SimulateSession";
   if (service == "WatchService") return role == rpc::Role::kEdge;
   if (role == rpc::Role::kViewer) return reads;
   return role == rpc::Role::kOperator || role == rpc::Role::kAdmin;
@@ -57,7 +58,7 @@ bool Allowed(rpc::Role role, const std::string& service, const std::string& meth
 TEST_F(ServicesTest, EveryMethodOfTheDescriptorsIsForItsRolesAlone) {
   const google::protobuf::FileDescriptor* const kFiles[] = {
       v1::VirtualServer::descriptor()->file(), v1::Certificate::descriptor()->file(), v1::Edge::descriptor()->file(),
-      v1::Unit::descriptor()->file()};
+      v1::Unit::descriptor()->file(), v1::CheckDnsRequest::descriptor()->file()};
   int methods = 0;
   for (const auto* file : kFiles) {
     for (int s = 0; s < file->service_count(); ++s) {
@@ -81,7 +82,7 @@ TEST_F(ServicesTest, EveryMethodOfTheDescriptorsIsForItsRolesAlone) {
       }
     }
   }
-  EXPECT_EQ(methods, 19);
+  EXPECT_EQ(methods, 20);
 }
 
 TEST_F(ServicesTest, AnotherCaAndNoCertificateAreRefused) {
@@ -202,6 +203,79 @@ TEST_F(ServicesTest, StatesAreChangedByTheirMethods) {
   start.clear_etag();
   ASSERT_TRUE(stub->StartVirtualServer(TestContext().get(), start, &response).ok());
   EXPECT_EQ(response.state(), v1::VirtualServer::STARTED);
+}
+
+TEST_F(ServicesTest, ANameIsCheckedInDns) {
+  const auto stub = v1::DnsService::NewStub(service_.Channel("viewer/v"));
+  service_.world().dns.SetAddresses("a.example", {"192.0.2.1"});
+  service_.world().dns.SetNames("192.0.2.1", {"a.example"});
+  v1::CheckDnsRequest request;
+  request.set_fqdn("A.Example");
+  v1::CheckDnsResponse response;
+  ASSERT_TRUE(stub->CheckDns(TestContext().get(), request, &response).ok());
+  EXPECT_EQ(response.fqdn(), "a.example");
+  ASSERT_EQ(response.addresses_size(), 1);
+  EXPECT_TRUE(response.addresses(0).points_back());
+
+  service_.world().PutServer("a");
+  request.clear_fqdn();
+  request.set_virtual_server("virtualServers/a");
+  response.Clear();
+  ASSERT_TRUE(stub->CheckDns(TestContext().get(), request, &response).ok());
+  EXPECT_EQ(response.fqdn(), "a.example");
+  EXPECT_EQ(response.findings(0).text(), "the virtual server has no listener");
+
+  request.set_virtual_server("virtualServers/nobody");
+  EXPECT_EQ(stub->CheckDns(TestContext().get(), request, &response).error_code(), grpc::StatusCode::NOT_FOUND);
+  for (const auto& [fqdn, server] : {std::pair{"", ""}, std::pair{"a.example", "virtualServers/a"},
+                                     std::pair{"a..example", ""}, std::pair{"", "certificates/a"}}) {
+    request.set_fqdn(fqdn);
+    request.set_virtual_server(server);
+    EXPECT_EQ(rpc::DecodeDetails(stub->CheckDns(TestContext().get(), request, &response)).reason, "INVALID_FIELDS")
+        << fqdn << " " << server;
+  }
+}
+
+TEST_F(ServicesTest, HostNamesAreLookedUpWhenAListIsStored) {
+  const auto stub = v1::VirtualServerService::NewStub(service_.Channel("operator/o"));
+  service_.world().dns.SetAddresses("scanner.example", {"192.0.2.1", "2001:db8::1"});
+  v1::CreateVirtualServerRequest request;
+  request.set_virtual_server_id("a");
+  request.set_validate_only(true);
+  request.set_request_id("r");
+  v1::VirtualServer* server = request.mutable_virtual_server();
+  server->set_fqdn("a.example");
+  server->mutable_relay()->add_entries()->set_host_name("Scanner.Example");
+  server->mutable_connection_control()->add_entries()->set_host_name("nobody.example");
+  v1::VirtualServer response;
+  const rpc::ErrorDetails details =
+      rpc::DecodeDetails(stub->CreateVirtualServer(TestContext().get(), request, &response));
+  ASSERT_EQ(details.violations.size(), 1u);
+  EXPECT_EQ(details.violations[0].field, "virtual_server.connection_control.entries[0].host_name");
+  EXPECT_EQ(details.violations[0].description, "does not resolve: DNS knows no address of this name");
+
+  server->clear_connection_control();
+  ASSERT_TRUE(stub->CreateVirtualServer(TestContext().get(), request, &response).ok());
+  EXPECT_EQ(response.relay().entries_size(), 2) << "shown before it is stored";
+  request.set_validate_only(false);
+  ASSERT_TRUE(stub->CreateVirtualServer(TestContext().get(), request, &response).ok());
+  ASSERT_EQ(response.relay().entries_size(), 2);
+  EXPECT_EQ(response.relay().entries(0).address(), "192.0.2.1");
+  EXPECT_EQ(response.relay().entries(1).host_name(), "scanner.example");
+
+  // When its addresses change nothing happens, until it is looked up again. A repeated request is the same request.
+  service_.world().dns.SetAddresses("scanner.example", {"192.0.2.7"});
+  v1::VirtualServer repeated;
+  ASSERT_TRUE(stub->CreateVirtualServer(TestContext().get(), request, &repeated).ok());
+  EXPECT_EQ(repeated.relay().entries_size(), 2);
+  v1::UpdateVirtualServerRequest update;
+  *update.mutable_virtual_server() = response;
+  ASSERT_TRUE(stub->UpdateVirtualServer(TestContext().get(), update, &response).ok());
+  EXPECT_EQ(response.relay().entries_size(), 2);
+  *update.mutable_virtual_server()->mutable_relay() = server->relay();
+  ASSERT_TRUE(stub->UpdateVirtualServer(TestContext().get(), update, &response).ok());
+  ASSERT_EQ(response.relay().entries_size(), 1);
+  EXPECT_EQ(response.relay().entries(0).address(), "192.0.2.7");
 }
 
 }  // namespace

@@ -84,7 +84,7 @@ class SigningRequestTest : public testing::Test {
   const store::TestFolder folder_;
   TestWorld world_;
   CertificateMaker maker_{world_.clock};
-  Catalogue catalogue_{world_.repository, maker_, world_.clock, world_.random};
+  Catalogue catalogue_{world_.repository, maker_, world_.hosts, world_.clock, world_.random};
   Call call_;
 };
 

@@ -15,6 +15,7 @@
 #include "services/base/log.h"
 #include "services/config/catalogue.h"
 #include "services/config/certificate_service.h"
+#include "services/config/dns_service.h"
 #include "services/config/edge_registry.h"
 #include "services/config/edge_service.h"
 #include "services/config/handler.h"
@@ -38,7 +39,7 @@ class TestService {
     rpc::ServerOptions options;
     options.listen = "127.0.0.1:0";
     options.identity = Issue("config/default", true);
-    auto server = rpc::StartServer(options, {&virtual_servers_, &certificates_, &edge_service_, &watch_}, &port_);
+    auto server = rpc::StartServer(options, {&virtual_servers_, &certificates_, &edge_service_, &dns_service_, &watch_}, &port_);
     EXPECT_TRUE(server.ok()) << server.status();
     if (server.ok()) server_ = *std::move(server);
   }
@@ -98,7 +99,7 @@ class TestService {
   metrics::Registry registry_;
   Metrics metrics_{registry_};
   CertificateMaker maker_{world_.clock};
-  Catalogue catalogue_{world_.repository, maker_, world_.clock, world_.random};
+  Catalogue catalogue_{world_.repository, maker_, world_.hosts, world_.clock, world_.random};
   EdgeRegistry edges_{world_.clock};
   WatchHub hub_{world_.repository, log_, metrics_};
   rpc::Authorizer authorizer_{"test", nullptr};
@@ -107,6 +108,7 @@ class TestService {
   VirtualServerServiceImpl virtual_servers_{handler_, catalogue_, world_.repository};
   CertificateServiceImpl certificates_{handler_, catalogue_, world_.repository};
   EdgeServiceImpl edge_service_{handler_, edges_, hub_};
+  DnsServiceImpl dns_service_{handler_, catalogue_, world_.dns, world_.clock};
   WatchServiceImpl watch_{calls_, authorizer_, world_.repository, edges_, hub_, clock_, log_, metrics_};
   int port_ = 0;
   std::unique_ptr<grpc::Server> server_;

@@ -7,6 +7,8 @@
 #include "gtest/gtest.h"
 #include "services/base/fake_clock.h"
 #include "services/base/fake_random.h"
+#include "services/config/fake_dns.h"
+#include "services/config/host_lookup.h"
 #include "services/config/repository.h"
 #include "services/config/ticket_keys.h"
 #include "services/config/validate.h"
@@ -20,6 +22,8 @@ struct TestWorld {
   store::MemoryStore store;
   store::SealingKey key = *store::SealingKey::FromBytes(std::string(32, 'k'));
   Repository repository{store, key, random};
+  FakeDns dns;
+  DnsHostLookup hosts{dns, clock};
 
   explicit TestWorld(size_t max_changes = 1'000) : store(clock, random, {max_changes}) {}
 

@@ -50,7 +50,8 @@ std::string DurationText(milliseconds duration) {
 
 class Judge {
  public:
-  Judge(v1::VirtualServer* server, Violations* violations) : server_(*server), violations_(*violations) {}
+  Judge(v1::VirtualServer* server, const HostAnswers& hosts, Violations* violations)
+      : server_(*server), hosts_(hosts), violations_(*violations) {}
 
   void Run();
 
@@ -77,6 +78,7 @@ class Judge {
   void CheckDomain(std::string* domain, std::string_view field);
   void CheckDomains(google::protobuf::RepeatedPtrField<v1::DomainEntry>* domains, int limit, std::string_view field);
   void CheckPem(std::string_view pem, std::string_view field);
+  void CheckListenerAddress(v1::Listener* listener, std::string_view field);
   void CheckProxyProtocol(v1::ProxyProtocol* proxy, std::string_view field);
   void CheckDnsServers();
   void CheckPermission(const v1::Permission& permission, std::string_view field);
@@ -98,6 +100,7 @@ class Judge {
   void WholesAndSize();
 
   v1::VirtualServer& server_;
+  const HostAnswers& hosts_;
   Violations& violations_;
   v1::VirtualServer defaults_;  // What a virtual server is with nothing set.
 };
@@ -161,16 +164,21 @@ void Judge::General() {
   CheckDomains(server_.mutable_local_domains(), kMaxLocalDomains, "local_domains");
 }
 
+void Judge::CheckListenerAddress(v1::Listener* listener, std::string_view field) {
+  const absl::StatusOr<base::IpAddress> address = base::IpAddress::Parse(listener->address());
+  if (!address.ok()) return Add(field, base::FromAbsl(address.status().message()));
+  // Of clients such an address is another spelling; a listener for it would not be what it looks like.
+  if (address->is_v4() && listener->address().find(':') != std::string::npos)
+    return Add(field, StrCat("is an IPv4 address in IPv6 notation; write ", address->ToString()));
+  listener->set_address(address->ToString());
+}
+
 void Judge::Listeners() {
   if (!CheckCount(server_.listeners_size(), kMaxListeners, "listeners")) return;
   for (int i = 0; i < server_.listeners_size(); ++i) {
     v1::Listener* listener = server_.mutable_listeners(i);
     const std::string field = StrCat("listeners[", i, "]");
-    if (absl::StatusOr<std::string> address = CanonicalAddress(listener->address()); address.ok()) {
-      listener->set_address(*std::move(address));
-    } else {
-      Add(StrCat(field, ".address"), base::FromAbsl(address.status().message()));
-    }
+    CheckListenerAddress(listener, StrCat(field, ".address"));
     CheckRange(listener->port(), 1, 65'535, StrCat(field, ".port"));
     if (listener->has_proxy_protocol())
       CheckProxyProtocol(listener->mutable_proxy_protocol(), StrCat(field, ".proxy_protocol"));
@@ -189,13 +197,19 @@ void Judge::CheckProxyProtocol(v1::ProxyProtocol* proxy, std::string_view field)
   const std::string subnets = StrCat(field, ".trusted_subnets");
   if (proxy->required() && proxy->trusted_subnets().empty())
     Add(subnets, "must name who may send the header: without any, every connection would be closed");
+  if (!proxy->required() && !proxy->trusted_subnets().empty())
+    Add(StrCat(field, ".required"), "must be true where trusted_subnets are given: else they have no effect");
   if (!CheckCount(proxy->trusted_subnets_size(), kMaxListEntries, subnets)) return;
+  std::set<base::IpPrefix> seen;
   for (int i = 0; i < proxy->trusted_subnets_size(); ++i) {
+    const std::string at = StrCat(subnets, "[", i, "]");
     const absl::StatusOr<base::IpPrefix> subnet = base::IpPrefix::Parse(proxy->trusted_subnets(i));
-    if (subnet.ok()) {
-      proxy->set_trusted_subnets(i, subnet->ToString());
+    if (!subnet.ok()) {
+      Add(at, base::FromAbsl(subnet.status().message()));
+    } else if (!seen.insert(*subnet).second) {
+      Add(at, "is in the list already");
     } else {
-      Add(StrCat(subnets, "[", i, "]"), base::FromAbsl(subnet.status().message()));
+      proxy->set_trusted_subnets(i, subnet->ToString());
     }
   }
 }
@@ -214,7 +228,7 @@ void Judge::Certificates() {
 void Judge::ConnectionControl() {
   v1::ConnectionControl* control = server_.mutable_connection_control();
   if (!CheckCount(control->entries_size(), kMaxListEntries, "connection_control.entries")) return;
-  NormalizeEntries(control->mutable_entries(), "virtual_server.connection_control.entries", &violations_);
+  NormalizeEntries(hosts_, "virtual_server.connection_control.entries", control->mutable_entries(), &violations_);
 }
 
 void Judge::Authentication() {
@@ -255,7 +269,7 @@ void Judge::Relay() {
   v1::Relay* relay = server_.mutable_relay();
   CheckPermission(relay->authenticated(), "relay.authenticated");
   if (!CheckCount(relay->entries_size(), kMaxListEntries, "relay.entries")) return;
-  NormalizeEntries(relay->mutable_entries(), "virtual_server.relay.entries", &violations_);
+  NormalizeEntries(hosts_, "virtual_server.relay.entries", relay->mutable_entries(), &violations_);
   server_.set_open_relay(IsOpenRelay(server_));
   if (server_.open_relay() && !relay->allow_open_relay())
     Add("relay", "open relay: any anonymous client could send to any domain; shorten the list, require authentication, "
@@ -342,12 +356,17 @@ void Judge::Timeouts() {
 void Judge::CheckDnsServers() {
   v1::Delivery* delivery = server_.mutable_delivery();
   if (!CheckCount(delivery->dns_servers_size(), kMaxDnsServers, "delivery.dns_servers")) return;
+  constexpr uint16_t kDnsPort = 53;
+  std::set<base::Endpoint> seen;
   for (int i = 0; i < delivery->dns_servers_size(); ++i) {
     const std::string& server = delivery->dns_servers(i);
+    const std::string at = StrCat("delivery.dns_servers[", i, "]");
     const absl::StatusOr<base::IpAddress> address = base::IpAddress::Parse(server);
     const absl::StatusOr<base::Endpoint> endpoint = base::Endpoint::Parse(server);
     if (!address.ok() && (!endpoint.ok() || endpoint->port == 0)) {
-      Add(StrCat("delivery.dns_servers[", i, "]"), "must be an address, or an address and a port: 192.0.2.53:5353");
+      Add(at, "must be an address, or an address and a port: 192.0.2.53:5353");
+    } else if (!seen.insert(address.ok() ? base::Endpoint{*address, kDnsPort} : *endpoint).second) {
+      Add(at, "is in the list already");
     } else {
       delivery->set_dns_servers(i, address.ok() ? address->ToString() : endpoint->ToString());
     }
@@ -473,10 +492,10 @@ bool IsResourceName(std::string_view name, std::string_view collection) {
   return name.starts_with(collection) && IsResourceId(name.substr(collection.size()));
 }
 
-void NormalizeAndValidate(v1::VirtualServer* server, Violations* violations) {
+void NormalizeAndValidate(v1::VirtualServer* server, Violations* violations, const HostAnswers& hosts) {
   RefuseUnknown(*server, "virtual_server", violations);
   FillDefaults(server);
-  Judge(server, violations).Run();
+  Judge(server, hosts, violations).Run();
 }
 
 namespace {

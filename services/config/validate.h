@@ -10,6 +10,7 @@
 
 #include "gatepost/config/v1/certificate.pb.h"
 #include "gatepost/config/v1/virtual_server.pb.h"
+#include "services/config/host_lookup.h"
 #include "services/config/violations.h"
 
 namespace gatepost::config {
@@ -24,8 +25,8 @@ inline constexpr std::string_view kCertificates = "certificates/";
 inline constexpr std::string_view kEdges = "edges/";
 
 // Brings a virtual server into its stored form (defaults filled in, domains as A-labels in lower case, addresses in
-// canonical form) and judges it. Also sets `open_relay`.
-void NormalizeAndValidate(v1::VirtualServer* server, Violations* violations);
+// canonical form, host names replaced by the addresses that `hosts` has of them) and judges it. Also sets `open_relay`.
+void NormalizeAndValidate(v1::VirtualServer* server, Violations* violations, const HostAnswers& hosts = {});
 
 // What can be judged of a certificate before its PEM is parsed. `exists`: it has a key already.
 void ValidateCertificate(v1::Certificate* certificate, bool exists, Violations* violations);

@@ -35,6 +35,7 @@ const std::vector<MethodRule>& Table() {
         {"gatepost.config.v1.CertificateService.InstallCertificate", kOperators, true},
         {"gatepost.config.v1.CertificateService.ListCertificates", kReaders},
         {"gatepost.config.v1.CertificateService.UpdateCertificate", kOperators, true},
+        {"gatepost.config.v1.DnsService.CheckDns", kReaders},
         {"gatepost.config.v1.EdgeService.GetEdge", kReaders},
         {"gatepost.config.v1.EdgeService.ListEdges", kReaders},
         {"gatepost.config.v1.VirtualServerService.CreateVirtualServer", kOperators, true},
