@@ -43,7 +43,7 @@ def free_port(host="127.0.0.1"):
 class Edge(Process):
     """One edge; its listeners' ports are the resources' plus its offset."""
 
-    def __init__(self, cluster, name, offset, threads, extra):
+    def __init__(self, cluster, name, offset, threads, extra, pool="default"):
         self.cluster = cluster
         self.offset = offset
         folder = cluster.folder / name
@@ -51,7 +51,7 @@ class Edge(Process):
         self.metrics_port = free_port()
         self.health_port = free_port()
         argv = [binary("EDGE"), "--config-address", f"127.0.0.1:{cluster.config_port}", "--auth-address", f"127.0.0.1:{cluster.auth_port}",
-                *cluster.identity("edge", "default"), "--node-id", name, "--threads", threads, "--port-offset", offset,
+                *cluster.identity("edge", pool), "--node-id", name, "--threads", threads, "--port-offset", offset,
                 "--metrics-listen", f"127.0.0.1:{self.metrics_port}", "--health-listen", f"127.0.0.1:{self.health_port}",
                 "--snapshot-file", folder / "snapshot", "--snapshot-key-file", cluster.folder / "snapshot.key", *extra]
         super().__init__(name, argv, folder)

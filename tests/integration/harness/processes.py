@@ -26,7 +26,7 @@ class Process:
         self.reader.start()
 
     def _read(self):
-        with self.log.open("ab") as log:
+        with self.log.open("ab") as log, self.process.stdout:
             for line in self.process.stdout:
                 log.write(line)
                 log.flush()
