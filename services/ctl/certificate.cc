@@ -27,11 +27,15 @@ struct Arguments {
   std::string chain_file;
   std::string key_file;
   bool pem = false;
+  config::v1::Subject subject;
+  bool replace = false;
 };
 
 std::string Names(const Certificate& certificate) {
   std::string names;
-  for (const std::string& name : certificate.facts().dns_names()) names += (names.empty() ? "" : ", ") + name;
+  const bool waits = !certificate.has_facts();
+  for (const std::string& name : waits ? certificate.signing_request().dns_names() : certificate.facts().dns_names())
+    names += (names.empty() ? "" : ", ") + name;
   return names.empty() ? "-" : names;
 }
 
@@ -42,12 +46,17 @@ absl::Status List(Invocation* invocation) {
                                                     [](auto* response) { return response->mutable_certificates(); });
   if (!certificates.ok()) return certificates.status();
   const int64_t now = std::time(nullptr);
-  Table table{{"NAME", "DNS NAMES", "KEY", "EXPIRES", "SELF-SIGNED", "SHA-256"}, {}};
+  Table table{{"NAME", "DNS NAMES", "KEY", "EXPIRES", "SELF-SIGNED", "REQUEST", "SHA-256"}, {}};
   for (const Certificate& certificate : *certificates) {
     const auto& facts = certificate.facts();
-    table.rows.push_back({IdOf(certificate.name()), Names(certificate), Certificate::KeyType_Name(facts.key_type()),
-                          RelativeTime(facts.not_after().seconds(), now),
-                          facts.subject() == facts.issuer() ? "yes" : "no", facts.sha256_fingerprint().substr(0, 16)});
+    const auto& request = certificate.signing_request();
+    const bool usable = certificate.has_facts();
+    table.rows.push_back({IdOf(certificate.name()), Names(certificate),
+                          Certificate::KeyType_Name(usable ? facts.key_type() : request.key_type()),
+                          usable ? RelativeTime(facts.not_after().seconds(), now) : "-",
+                          !usable ? "-" : facts.subject() == facts.issuer() ? "yes" : "no",
+                          certificate.has_signing_request() ? "made " + RelativeTime(request.create_time().seconds(), now) : "-",
+                          usable ? facts.sha256_fingerprint().substr(0, 16) : "-"});
   }
   return PrintList(invocation->options.output, Pointers(*certificates), table,
                    "There are no certificates: gatepostctl certificate create --help", invocation->out);
@@ -120,6 +129,38 @@ absl::Status Import(Invocation* invocation, const Arguments& arguments) {
   return absl::OkStatus();
 }
 
+absl::Status Request(Invocation* invocation, const Arguments& arguments) {
+  config::v1::CreateSigningRequestRequest request;
+  request.set_name(NameOf(kCollection, arguments.id));
+  request.set_etag(arguments.etag);
+  for (const std::string& name : arguments.dns_names) request.add_dns_names(name);
+  *request.mutable_subject() = arguments.subject;
+  request.set_key_type(arguments.rsa ? Certificate::RSA : Certificate::ECDSA_P256);
+  request.set_replace(arguments.replace);
+  auto certificate = invocation->Call(Service::kConfig, &Certificates::Stub::CreateSigningRequest, request);
+  if (!certificate.ok()) return certificate.status();
+  if (invocation->options.output != Format::kText)
+    return PrintResource(invocation->options.output, *certificate, invocation->out);
+  invocation->out << certificate->signing_request().pem();
+  return absl::OkStatus();
+}
+
+absl::Status Install(Invocation* invocation, const Arguments& arguments) {
+  auto chain = ReadInput(arguments.chain_file, invocation->in);
+  if (!chain.ok()) return chain.status();
+  config::v1::InstallCertificateRequest request;
+  request.set_name(NameOf(kCollection, arguments.id));
+  request.set_etag(arguments.etag);
+  request.set_certificate_chain_pem(*chain);
+  auto certificate = invocation->Call(Service::kConfig, &Certificates::Stub::InstallCertificate, request);
+  if (!certificate.ok()) return certificate.status();
+  if (invocation->options.output != Format::kText)
+    return PrintResource(invocation->options.output, *certificate, invocation->out);
+  invocation->out << certificate->name() << " installed: " << Names(*certificate) << ", expires "
+                  << RelativeTime(certificate->facts().not_after().seconds(), std::time(nullptr)) << '\n';
+  return absl::OkStatus();
+}
+
 absl::Status Delete(Invocation* invocation, const Arguments& arguments) {
   config::v1::DeleteCertificateRequest request;
   request.set_name(NameOf(kCollection, arguments.id));
@@ -168,6 +209,30 @@ void AddCertificate(CLI::App* root, Invocation* invocation) {
   import->add_option("--private-key", a->key_file, "Its key, PEM, not encrypted (- for standard input)")->required();
   import->add_option("--display-name", a->display_name, "A name for administrators");
   import->footer("Example:\n  gatepostctl certificate import mail --chain fullchain.pem --private-key privkey.pem");
+
+  CLI::App* request =
+      add("request", "Let the service make a key and a request for a CA to sign, printed as PEM; the key stays there", Request);
+  Repeatable(request->add_option("--dns,--dns-name", a->dns_names, "A name it is for; the first is its subject. Repeatable")
+                 ->required());
+  auto attribute = [&](const std::string& option, std::string* (config::v1::Subject::*field)(), const std::string& help) {
+    request->add_option_function<std::string>(
+        option, [a, field](const std::string& text) { *(a->subject.*field)() = text; }, help);
+  };
+  attribute("--organization", &config::v1::Subject::mutable_organization, "Who asks");
+  attribute("--organizational-unit", &config::v1::Subject::mutable_organizational_unit, "The department");
+  attribute("--locality", &config::v1::Subject::mutable_locality, "The town");
+  attribute("--state", &config::v1::Subject::mutable_state_or_province, "The state or province");
+  attribute("--country", &config::v1::Subject::mutable_country, "The country, two capital letters");
+  request->add_flag("--rsa", a->rsa, "An RSA key instead of ECDSA on P-256, for old clients");
+  request->add_flag("--replace", a->replace, "In place of a request that is waiting: an answer to that one is worth nothing then");
+  request->add_option("--etag", a->etag, "Only if the certificate's etag is still this one");
+  request->footer("Example:\n  gatepostctl certificate request mail --dns mail.example.com > mail.csr");
+
+  CLI::App* install = add("install", "Install a CA's answer to the request; edges use it for the next handshake", Install);
+  install->add_option("--chain", a->chain_file, "The certificate, then its intermediates, PEM (- for standard input)")
+      ->required();
+  install->add_option("--etag", a->etag, "Only if the certificate's etag is still this one");
+  install->footer("Example:\n  gatepostctl certificate install mail --chain fullchain.pem");
 
   CLI::App* remove = add("delete", "Delete a certificate that no virtual server uses", Delete);
   remove->add_option("--etag", a->etag, "Only if its etag is still this one");
