@@ -61,7 +61,7 @@ absl::StatusOr<Authenticator::Account> Authenticator::Find(const std::string& lo
   return account;
 }
 
-void Authenticator::Judge(sasl::PasswordClaim claim, std::string_view default_domain,
+void Authenticator::Judge(sasl::PasswordClaim claim, std::string_view default_domain, const base::IpAddress& client,
                           std::shared_ptr<const std::atomic<bool>> cancelled, Done done) {
   const std::optional<std::string> login = PrepareLogin(WithDomain(claim.login, default_domain));
   std::optional<std::string> password = PreparePassword(claim.password);
@@ -74,7 +74,17 @@ void Authenticator::Judge(sasl::PasswordClaim claim, std::string_view default_do
     if (!other || LoginKey(*other) != LoginKey(*login)) refused = "authzid";
   }
 
-  absl::StatusOr<Account> account = Find(login ? LoginKey(*login) : std::string());
+  // Names that nobody can have share one counter, which is nobody's.
+  const std::string login_key = login ? LoginKey(*login) : std::string();
+  if (!throttles_.Admit(login_key, client)) {
+    if (password) Wipe(&*password);
+    Judgement throttled;
+    throttled.outcome = Outcome::kThrottled;
+    throttled.reason = "throttled";
+    return done(std::move(throttled));
+  }
+
+  absl::StatusOr<Account> account = Find(login_key);
   Judgement judgement;
   if (!account.ok()) {
     metrics_.store_failures.Increment();
@@ -99,19 +109,23 @@ void Authenticator::Judge(sasl::PasswordClaim claim, std::string_view default_do
     Wipe(&*password);
     judgement.outcome = Outcome::kSuccess;
     judgement.reason = "";
+    throttles_.Succeeded(login_key, client);
     return done(std::move(judgement));
   }
+  const FailureTag tag = throttles_.TagOf(login_key, *password);
   verifier_.Verify(
       std::move(account->verifier), *std::move(password), std::move(cancelled),
-      [this, key, judgement = std::move(judgement), done = std::move(done)](absl::StatusOr<bool> verified) mutable {
+      [this, key, login_key, client, tag, judgement = std::move(judgement), done = std::move(done)](absl::StatusOr<bool> verified) mutable {
         if (!verified.ok()) {
           judgement.reason = absl::IsUnavailable(verified.status()) ? "no_slot" : "verifier";
         } else if (*verified) {
           cache_.Add(key);
           judgement.outcome = Outcome::kSuccess;
           judgement.reason = "";
+          throttles_.Succeeded(login_key, client);
         } else {
           judgement.outcome = Outcome::kCredentials;
+          throttles_.Failed(login_key, client, tag);
         }
         done(std::move(judgement));
       });

@@ -10,6 +10,7 @@
 
 #include "services/auth/credential_cache.h"
 #include "services/auth/metrics.h"
+#include "services/auth/throttle_ledger.h"
 #include "services/auth/verifier.h"
 #include "services/base/log.h"
 #include "services/sasl/mechanism.h"
@@ -24,7 +25,7 @@ struct Judgement {
   std::string login;
   bool may_submit = false;
   bool may_relay = false;
-  // For the log: "wrong_password", "unknown", "disabled", "no_password", "authzid", "prohibited", "store", "no_slot".
+  // For the log: "wrong_password", "unknown", "disabled", "no_password", "authzid", "prohibited", "store", "no_slot", "throttled".
   std::string_view reason;
 };
 
@@ -33,13 +34,13 @@ class Authenticator {
   using Done = std::function<void(Judgement)>;
 
   // The references outlive the authenticator, and the verifier's threads.
-  Authenticator(store::RecordStore& store, Verifier& verifier, CredentialCache& cache, base::Log& log,
-                const Metrics& metrics)
-      : store_(store), verifier_(verifier), cache_(cache), log_(log), metrics_(metrics) {}
+  Authenticator(store::RecordStore& store, Verifier& verifier, CredentialCache& cache, ThrottleLedger& throttles,
+                base::Log& log, const Metrics& metrics)
+      : store_(store), verifier_(verifier), cache_(cache), throttles_(throttles), log_(log), metrics_(metrics) {}
 
   // `done` is called once, on this thread or a verifier's, unless *cancelled became true first. `default_domain`:
-  // appended to a login without an @, if not empty.
-  void Judge(sasl::PasswordClaim claim, std::string_view default_domain,
+  // appended to a login without an @, if not empty. `client`: where the failures are counted.
+  void Judge(sasl::PasswordClaim claim, std::string_view default_domain, const base::IpAddress& client,
              std::shared_ptr<const std::atomic<bool>> cancelled, Done done);
 
  private:
@@ -49,6 +50,7 @@ class Authenticator {
   store::RecordStore& store_;
   Verifier& verifier_;
   CredentialCache& cache_;
+  ThrottleLedger& throttles_;
   base::Log& log_;
   const Metrics& metrics_;
 };

@@ -19,6 +19,9 @@
 #include "services/auth/metrics.h"
 #include "services/auth/revocations.h"
 #include "services/auth/sasl_service.h"
+#include "services/auth/shared_key.h"
+#include "services/auth/throttle_ledger.h"
+#include "services/auth/throttle_service.h"
 #include "services/auth/user_catalogue.h"
 #include "services/auth/user_service.h"
 #include "services/auth/verifier.h"
@@ -82,7 +85,7 @@ std::optional<int> ParseFlags(int argc, char** argv, Options* options) {
 // Everything that lives as long as the program, in the order in which it is built.
 class Program {
  public:
-  Program(const Options& options, base::Log& log) : options_(options), log_(log), metrics_(registry_) {}
+  Program(const Options& options, base::Log& log) : options_(options), log_(log), metrics_(registry_), throttle_metrics_(registry_) {}
 
   // What is wrong is FAILED_PRECONDITION when the administrator must change something.
   absl::Status Start();
@@ -108,6 +111,8 @@ class Program {
   std::unique_ptr<Verifier> verifier_;
   CredentialCache cache_{clock_, random_};
   std::unique_ptr<UserCatalogue> catalogue_;
+  ThrottleMetrics throttle_metrics_;
+  std::unique_ptr<ThrottleLedger> throttles_;
   std::unique_ptr<Authenticator> authenticator_;
   std::unique_ptr<Revocations> revocations_;
 
@@ -116,6 +121,7 @@ class Program {
   std::unique_ptr<rpc::Calls> calls_;
   std::unique_ptr<UserServiceImpl> user_service_;
   std::unique_ptr<SaslServiceImpl> sasl_service_;
+  std::unique_ptr<ThrottleServiceImpl> throttle_service_;
   rpc::HealthService health_;
   std::unique_ptr<grpc::Server> server_;
   std::unique_ptr<grpc::Server> health_server_;
@@ -155,7 +161,11 @@ absl::Status Program::OpenStore() {
   const int slots = options_.slots > 0 ? options_.slots : std::max(1, AvailableCores() - 1);
   verifier_ = std::make_unique<Verifier>(slots, clock_, random_, metrics_);
   catalogue_ = std::make_unique<UserCatalogue>(*store_, *verifier_, clock_);
-  authenticator_ = std::make_unique<Authenticator>(*store_, *verifier_, cache_, log_, metrics_);
+  GATEPOST_ASSIGN_OR_RETURN(std::string tag_key, SharedKey(*store_, *key_, "throttle", random_));
+  throttles_ = std::make_unique<ThrottleLedger>(*store_, clock_, random_, log_, throttle_metrics_,
+                                                ThrottleLedger::Options{{}, std::move(tag_key)});
+  GATEPOST_RETURN_IF_ERROR(throttles_->Start());
+  authenticator_ = std::make_unique<Authenticator>(*store_, *verifier_, cache_, *throttles_, log_, metrics_);
   revocations_ = std::make_unique<Revocations>(*store_, clock_, log_, metrics_);
   return revocations_->Start();
 }
@@ -170,6 +180,7 @@ absl::Status Program::StartServers() {
   authorizer_ = std::make_unique<rpc::Authorizer>(own.identity.trust_domain, denied_.get());
   calls_ = std::make_unique<rpc::Calls>(*authorizer_, log_, registry_);
   user_service_ = std::make_unique<UserServiceImpl>(*calls_, *catalogue_);
+  throttle_service_ = std::make_unique<ThrottleServiceImpl>(*calls_, *throttles_);
   sasl_service_ =
       std::make_unique<SaslServiceImpl>(*calls_, *authorizer_, *authenticator_, *revocations_, clock_, log_, metrics_);
 
@@ -179,7 +190,7 @@ absl::Status Program::StartServers() {
   server.reflection = options_.reflection;
   int port = 0, health_port = 0, metrics_port = 0;
   GATEPOST_ASSIGN_OR_RETURN(server_,
-                            rpc::StartServer(server, {user_service_.get(), sasl_service_.get(), &health_}, &port));
+                            rpc::StartServer(server, {user_service_.get(), sasl_service_.get(), throttle_service_.get(), &health_}, &port));
   if (!options_.service.health_listen.empty()) {
     GATEPOST_ASSIGN_OR_RETURN(health_server_,
                               rpc::StartPlaintextServer(options_.service.health_listen, &health_, &health_port));

@@ -11,9 +11,9 @@
 namespace gatepost::auth {
 
 // How an exchange ended.
-enum class Outcome { kSuccess, kCredentials, kMalformed, kMechanism, kUnavailable, kExpired, kCancelled };
-inline constexpr std::array<std::string_view, 7> kOutcomeNames = {
-    "success", "credentials", "malformed", "mechanism", "unavailable", "expired", "cancelled"};
+enum class Outcome { kSuccess, kCredentials, kMalformed, kMechanism, kUnavailable, kExpired, kCancelled, kThrottled };
+inline constexpr std::array<std::string_view, 8> kOutcomeNames = {
+    "success", "credentials", "malformed", "mechanism", "unavailable", "expired", "cancelled", "throttled"};
 // What is served, and what clients invent.
 inline constexpr std::array<std::string_view, 3> kMechanismLabels = {"PLAIN", "LOGIN", "other"};
 

@@ -37,6 +37,8 @@ Failure::Category CategoryOf(Outcome outcome) {
       return Failure::MALFORMED;
     case Outcome::kMechanism:
       return Failure::MECHANISM;
+    case Outcome::kThrottled:
+      return v1::Failure::THROTTLED;
     case Outcome::kExpired:
       return Failure::EXPIRED;
     case Outcome::kSuccess:
@@ -167,6 +169,7 @@ class SaslServiceImpl::Stream final : public grpc::ServerBidiReactor<Authenticat
     uint64_t id = 0;
     sasl::PasswordClaim password;
     std::string default_domain;
+    std::string address;
     std::shared_ptr<std::atomic<bool>> cancelled;
   };
 
@@ -239,7 +242,7 @@ class SaslServiceImpl::Stream final : public grpc::ServerBidiReactor<Authenticat
     if (auto* password = std::get_if<sasl::PasswordClaim>(&step)) {
       exchange.verifying = true;
       exchange.asked = service_.clock_.Now();
-      return Claim{entry->first, std::move(*password), exchange.default_domain, exchange.cancelled};
+      return Claim{entry->first, std::move(*password), exchange.default_domain, exchange.address, exchange.cancelled};
     }
     Fail(entry, Outcome::kMalformed, "malformed");
     return std::nullopt;
@@ -247,7 +250,9 @@ class SaslServiceImpl::Stream final : public grpc::ServerBidiReactor<Authenticat
 
   void Ask(Claim claim) ABSL_LOCKS_EXCLUDED(mutex_) {
     const std::shared_ptr<std::atomic<bool>> token = claim.cancelled;
-    service_.authenticator_.Judge(std::move(claim.password), claim.default_domain, token,
+    // An edge of ours always says who its client is; without an address failures count for nobody's network.
+    const base::IpAddress client = base::IpAddress::Parse(claim.address).value_or(base::IpAddress());
+    service_.authenticator_.Judge(std::move(claim.password), claim.default_domain, client, token,
                                   [self = shared_from_this(), id = claim.id, token](Judgement judgement) {
                                     self->OnJudged(id, token, judgement);
                                   });

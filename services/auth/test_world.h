@@ -135,7 +135,9 @@ class TestWorld {
   base::SystemClock wall_;
   std::unique_ptr<base::Log> log_ = std::make_unique<base::Log>(wall_, base::Log::Options{.fd = log_fd_});
   UserCatalogue catalogue_;
-  Authenticator authenticator_{store, verifier, cache, *log_, metrics};
+  ThrottleMetrics throttle_metrics;
+  ThrottleLedger throttles{store, clock, random, *log_, throttle_metrics, {{}, std::string(32, 'k')}};
+  Authenticator authenticator_{store, verifier, cache, throttles, *log_, metrics};
 
  public:
   Revocations revocations{store, clock, *log_, metrics};

@@ -85,6 +85,7 @@ int Main(int argc, char** argv) {
   AddVirtualServer(&root, &invocation);
   AddCertificate(&root, &invocation);
   AddUser(&root, &invocation);
+  AddThrottle(&root, &invocation);
   AddEdge(&root, &invocation);
   AddSimulate(&root, &invocation);
   AddApply(&root, &invocation);

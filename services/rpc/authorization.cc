@@ -19,6 +19,8 @@ const std::vector<MethodRule>& Table() {
   static const std::vector<MethodRule> kTable = [] {
     std::vector<MethodRule> table = {
         {"gatepost.auth.v1.SaslService.Authenticate", kEdges},
+        {"gatepost.auth.v1.ThrottleService.ClearThrottle", kOperators, true},
+        {"gatepost.auth.v1.ThrottleService.ListThrottles", kReaders},
         {"gatepost.auth.v1.UserService.CreateUser", kAdmins, true},
         {"gatepost.auth.v1.UserService.DeleteUser", kAdmins, true},
         {"gatepost.auth.v1.UserService.DisableUser", kAdmins, true},

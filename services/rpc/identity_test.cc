@@ -5,8 +5,10 @@
 #include <set>
 
 #include "gatepost/auth/v1/sasl_service.pb.h"
+#include "gatepost/auth/v1/throttle.pb.h"
 #include "gatepost/auth/v1/user.pb.h"
 #include "gatepost/config/v1/certificate.pb.h"
+#include "gatepost/config/v1/dns_service.pb.h"
 #include "gatepost/config/v1/edge.pb.h"
 #include "gatepost/config/v1/virtual_server.pb.h"
 #include "gatepost/config/v1/watch_service.pb.h"
@@ -124,6 +126,7 @@ TEST(AuthorizationTest, TheTableIsExactlyTheMethodsOfTheDescriptors) {
   std::set<std::string> methods;
   for (const google::protobuf::FileDescriptor* file :
        {auth::v1::User::descriptor()->file(), auth::v1::Start::descriptor()->file(),
+        auth::v1::Throttle::descriptor()->file(), config::v1::CheckDnsRequest::descriptor()->file(),
         config::v1::VirtualServer::descriptor()->file(), config::v1::Certificate::descriptor()->file(),
         config::v1::Edge::descriptor()->file(), config::v1::Unit::descriptor()->file()}) {
     for (int s = 0; s < file->service_count(); ++s) {
@@ -141,7 +144,8 @@ TEST(AuthorizationTest, RolesAreAsTheDesignSays) {
   for (const MethodRule& rule : AllRules()) {
     const std::string_view method = rule.method.substr(rule.method.rfind('.') + 1);
     const std::string_view service = rule.method.substr(0, rule.method.rfind('.'));
-    const bool reads = method.starts_with("Get") || method.starts_with("List");
+    const bool reads = method.starts_with("Get") || method.starts_with("List") || method == "CheckDns" ||
+                       method == "SimulateSession";
     const bool streams = method == "Watch" || method == "Authenticate";
     EXPECT_EQ(rule.roles.Has(Role::kEdge), streams) << rule.method;
     EXPECT_EQ(rule.roles.Has(Role::kAdmin), !streams) << rule.method;
