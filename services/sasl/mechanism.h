@@ -1,6 +1,6 @@
-// The server's side of a SASL mechanism (RFC 4422) as a machine: octets from the client in, a step out. Pure: what users'
-// secrets are, whom a certificate names, and how long it takes to find out, is the auth service's business. A mechanism
-// asks for the value it needs, and says what the client claims or has proved.
+// The server's side of a SASL mechanism (RFC 4422) as a machine: octets from the client in, a step out. Pure: what
+// users' secrets are, whom a certificate names, and how long it takes to find out, is the auth service's business. A
+// mechanism asks for the value it needs, and says what the client claims or has proved.
 //
 //   std::unique_ptr<Mechanism> scram = ...;
 //   Step step = scram->First(initial_response);   // Challenge:  then scram->Next(response)

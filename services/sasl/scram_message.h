@@ -9,8 +9,8 @@
 namespace gatepost::sasl {
 
 struct ScramClientFirst {
-  // gs2-cbind-flag. kUnsupported: the client has no channel binding ("n"); kNotOffered: it has, and believes that we have
-  // not ("y"); kUsed: "p=NAME".
+  // gs2-cbind-flag. kUnsupported: the client has no channel binding ("n"); kNotOffered: it has, and believes that we
+  // have not ("y"); kUsed: "p=NAME".
   enum class Binding { kUnsupported, kNotOffered, kUsed };
   Binding binding = Binding::kUnsupported;
   std::string binding_name;   // kUsed

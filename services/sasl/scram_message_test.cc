@@ -22,11 +22,32 @@ TEST(ScramMessageTest, ReadsEveryPart) {
 
 // threats.md A9.
 TEST(ScramMessageTest, RefusesWhatIsNotOfItsForm) {
-  for (const std::string& message :
-       {""s, "n"s, "n,"s, "n,,"s, "n,,n=u"s, "n,,n=u,"s, "n,,n=u,r="s, "n,,r=x,n=u"s, "n,,n=,r=x"s, "n,,n=u=2,r=x"s,
-        "n,,n=u=4D,r=x"s, "n,a=,n=u,r=x"s, "n,b=u,n=u,r=x"s, "p=,,n=u,r=x"s, "p,,n=u,r=x"s, "p=a b,,n=u,r=x"s,
-        "z,,n=u,r=x"s, "n,,m=ext,n=u,r=x"s, "n,,n=u,r=x,m=1"s, "n,,n=u,r=x,"s, "n,,n=u,r=x,1=2"s, "n,,n=u,r=a b"s,
-        "n,,n=u\0,r=x"s, "n,,n=\xff,r=x"s, "n,,n=u\1,r=x"s, " n,,n=u,r=x"s}) {
+  for (const std::string& message : {""s,
+                                     "n"s,
+                                     "n,"s,
+                                     "n,,"s,
+                                     "n,,n=u"s,
+                                     "n,,n=u,"s,
+                                     "n,,n=u,r="s,
+                                     "n,,r=x,n=u"s,
+                                     "n,,n=,r=x"s,
+                                     "n,,n=u=2,r=x"s,
+                                     "n,,n=u=4D,r=x"s,
+                                     "n,a=,n=u,r=x"s,
+                                     "n,b=u,n=u,r=x"s,
+                                     "p=,,n=u,r=x"s,
+                                     "p,,n=u,r=x"s,
+                                     "p=a b,,n=u,r=x"s,
+                                     "z,,n=u,r=x"s,
+                                     "n,,m=ext,n=u,r=x"s,
+                                     "n,,n=u,r=x,m=1"s,
+                                     "n,,n=u,r=x,"s,
+                                     "n,,n=u,r=x,1=2"s,
+                                     "n,,n=u,r=a b"s,
+                                     "n,,n=u\0,r=x"s,
+                                     "n,,n=\xff,r=x"s,
+                                     "n,,n=u\1,r=x"s,
+                                     " n,,n=u,r=x"s}) {
     EXPECT_FALSE(ParseScramClientFirst(message)) << message;
   }
 }

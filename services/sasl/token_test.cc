@@ -36,12 +36,27 @@ TEST(OauthBearerTest, TakesTheShortestForms) {
 
 // threats.md A5: junk ends an exchange, and never hangs it.
 TEST(OauthBearerTest, RefusesWhatIsNotOfItsForm) {
-  for (const std::string& message :
-       {""s, "\1"s, "n"s, "n,,"s, "n,,\1"s, "n,,\1\1"s, "p=tls-exporter,,\1auth=Bearer t\1\1"s, "x,,\1auth=Bearer t\1\1"s,
-        "n,b=u,\1auth=Bearer t\1\1"s, "n,a=,\1auth=Bearer t\1\1"s, "n,a=u=3,\1auth=Bearer t\1\1"s,
-        "n,,\1auth=Bearer t\1"s, "n,,\1auth=Bearer t\1\1x"s, "n,,\1auth=Basic t\1\1"s, "n,,\1auth=Bearer \1\1"s,
-        "n,,\1auth=Bearer t\1auth=Bearer u\1\1"s, "n,,\1=x\1auth=Bearer t\1\1"s, "n,,\1h0st=x\1auth=Bearer t\1\1"s,
-        "n,,\1auth=Bearer t\0\1\1"s, "n,,\1auth=Bearer \xc3\xa9\1\1"s, "n,,auth=Bearer t\1\1"s}) {
+  for (const std::string& message : {""s,
+                                     "\1"s,
+                                     "n"s,
+                                     "n,,"s,
+                                     "n,,\1"s,
+                                     "n,,\1\1"s,
+                                     "p=tls-exporter,,\1auth=Bearer t\1\1"s,
+                                     "x,,\1auth=Bearer t\1\1"s,
+                                     "n,b=u,\1auth=Bearer t\1\1"s,
+                                     "n,a=,\1auth=Bearer t\1\1"s,
+                                     "n,a=u=3,\1auth=Bearer t\1\1"s,
+                                     "n,,\1auth=Bearer t\1"s,
+                                     "n,,\1auth=Bearer t\1\1x"s,
+                                     "n,,\1auth=Basic t\1\1"s,
+                                     "n,,\1auth=Bearer \1\1"s,
+                                     "n,,\1auth=Bearer t\1auth=Bearer u\1\1"s,
+                                     "n,,\1=x\1auth=Bearer t\1\1"s,
+                                     "n,,\1h0st=x\1auth=Bearer t\1\1"s,
+                                     "n,,\1auth=Bearer t\0\1\1"s,
+                                     "n,,\1auth=Bearer \xc3\xa9\1\1"s,
+                                     "n,,auth=Bearer t\1\1"s}) {
     EXPECT_TRUE(IsMalformed(MakeOauthBearer()->First(message))) << message;
   }
 }
@@ -72,8 +87,9 @@ TEST(Xoauth2Test, TakesUserAndToken) {
 }
 
 TEST(Xoauth2Test, RefusesWhatIsNotOfItsForm) {
-  for (const std::string& message : {""s, "user=\1auth=Bearer t\1\1"s, "user=a\1auth=Bearer t\1"s, "user=a\1\1"s,
-                                     "auth=Bearer t\1\1"s, "user=a\1auth=Bearer\1\1"s, "user=a\n\1auth=Bearer t\1\1"s}) {
+  for (const std::string& message :
+       {""s, "user=\1auth=Bearer t\1\1"s, "user=a\1auth=Bearer t\1"s, "user=a\1\1"s, "auth=Bearer t\1\1"s,
+        "user=a\1auth=Bearer\1\1"s, "user=a\n\1auth=Bearer t\1\1"s}) {
     EXPECT_TRUE(IsMalformed(MakeXoauth2()->First(message))) << message;
   }
 }
