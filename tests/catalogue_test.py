@@ -41,7 +41,7 @@ def main():
         seen.add(identifier)
         if not sentence.endswith("."):
             problems.append(f"line {number}: not a sentence: {sentence}")
-        for label in labels.split():
+        for label in [] if re.fullmatch(r"open: [a-z][a-z ]*", labels) else labels.split():
             if not re.fullmatch(r"//[\w./-]+:[\w.-]+", label):
                 problems.append(f"line {number}: not a test label: {label}")
     if DESIGN.is_dir():
