@@ -338,7 +338,6 @@ void Judge::DefaultRoute() {
               StrCat(field, ".authentication"));
   // A secret has no place in what is stored and shown.
   route->clear_authentication();
-  NotEnforced(route->client_identity() == v1::Route::PROXY_V2, StrCat(field, ".client_identity"));
 }
 
 void Judge::Timeouts() {

@@ -156,7 +156,6 @@ TEST(ValidateTest, WhatIsNotEnforcedIsRefusedUnlessAtItsDefault) {
       {"delivery { attempt_direct_delivery: true }", "virtual_server.delivery.attempt_direct_delivery"},
       {"delivery { max_connections: 1 }", "virtual_server.delivery.max_connections"},
       {"delivery { max_connections_per_next_hop: 1 }", "virtual_server.delivery.max_connections_per_next_hop"},
-      {"delivery { default_route { client_identity: PROXY_V2 } }", "virtual_server.delivery.default_route.client_identity"},
       {"delivery { default_route { authentication { user: 'u' password: 'p' } } }",
        "virtual_server.delivery.default_route.authentication"},
   };
@@ -201,6 +200,7 @@ TEST(ValidateTest, LookupsPermissionsAndPacesAreJudgedFieldByField) {
       {"delivery { ehlo_name: 'out.example.com' masquerade_domain: 'corp.example' }", {}},
       {"delivery { masquerade_domain: 'a@b.example' }", {"virtual_server.delivery.masquerade_domain"}},
       {"delivery { default_route { client_identity: XCLIENT } } reverse_lookup { annotate_received: true }", {}},
+      {"delivery { default_route { client_identity: PROXY_V2 } }", {}},
       {"authentication { legacy_auth_line: true }", {}},
       {"delivery { ehlo_name: 'a b' }", {"virtual_server.delivery.ehlo_name"}},
   };

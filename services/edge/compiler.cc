@@ -131,6 +131,7 @@ absl::StatusOr<std::shared_ptr<const VirtualServerRuntime>> Compiler::CompileOne
   // The way to the next hops.
   auto route = std::make_shared<Route>();
   route->dns_servers = settings.delivery.dns_servers;
+  route->proxy_header = settings.delivery.client_identity == policy::ClientIdentity::kProxyV2;
   route->timeouts = settings.delivery.timeouts;
   route->client_name = settings.delivery.ehlo_name.empty() ? settings.fqdn : settings.delivery.ehlo_name;
   std::shared_ptr<const tls::ClientContext> upstream_tls;

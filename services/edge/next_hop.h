@@ -74,6 +74,7 @@ struct Route {
   };
   std::vector<Hop> hops;
   std::vector<base::Endpoint> dns_servers;  // who knows the hops' addresses; empty: the system's servers
+  bool proxy_header = false;                // each connection begins with a PROXY header (v2) that names our client
   policy::DeliveryTimeouts timeouts;
   std::string client_name;  // for EHLO
 

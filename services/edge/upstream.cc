@@ -191,6 +191,13 @@ asio::awaitable<UpstreamOutcome> Upstream::ConnectToAddress(const Route::Hop& ho
   }
   stream_ = std::move(connection.stream);
   if (options_.observer != nullptr) options_.observer->OnOpen(1);
+  if (options_.route->proxy_header) {
+    const std::error_code error = co_await Introduce(connect);
+    if (error) {
+      CloseStream();
+      co_return UpstreamOutcome::Failed(UpstreamOutcome::Kind::kUnreachable, error.message());
+    }
+  }
   ClientSession::Options session{.client_name = options_.route->client_name, .require_tls = hop.tls != nullptr};
   if (identity_ != nullptr) session.identity = *identity_;
   client_ = std::make_unique<ClientSession>(std::move(session));
@@ -205,6 +212,13 @@ asio::awaitable<UpstreamOutcome> Upstream::ConnectToAddress(const Route::Hop& ho
     CloseStream();
   }
   co_return outcome;
+}
+
+asio::awaitable<std::error_code> Upstream::Introduce(base::MonotonicTime deadline) {
+  const std::string header = options_.client ? net::WriteProxyHeader(*options_.client) : net::WriteLocalProxyHeader();
+  const std::array<std::string_view, 1> pieces{header};
+  stream_->SetWriteDeadline(deadline);
+  co_return co_await stream_->Write(pieces);
 }
 
 asio::awaitable<bool> Upstream::AwaitBudget(base::MonotonicTime deadline) {

@@ -19,6 +19,7 @@
 #include "services/base/clock.h"
 #include "services/edge/budget.h"
 #include "services/edge/next_hop.h"
+#include "services/net/proxy_header.h"
 #include "services/net/stream.h"
 #include "services/smtp/client_session.h"
 #include "services/smtp/upstream_outcome.h"
@@ -69,6 +70,8 @@ class Upstream {
     Budget* budget = nullptr;
     const base::Clock* clock = nullptr;
     UpstreamObserver* observer = nullptr;
+    // Our client's connection, for a PROXY header; nothing: the edge speaks for itself (a probe).
+    std::optional<net::ProxiedConnection> client;
   };
 
   explicit Upstream(Options options);
@@ -105,6 +108,8 @@ class Upstream {
   asio::awaitable<smtp::UpstreamOutcome> Connect(base::MonotonicTime deadline);
   asio::awaitable<smtp::UpstreamOutcome> ConnectToAddress(const Route::Hop& hop, base::Endpoint endpoint,
                                                           base::MonotonicTime deadline);
+  // The PROXY header, before anything else is said or heard.
+  asio::awaitable<std::error_code> Introduce(base::MonotonicTime deadline);
   void CloseStream();
   asio::awaitable<bool> AwaitBudget(base::MonotonicTime deadline);
   // Carries out a step of the machine until it has finished.

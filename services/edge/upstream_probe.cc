@@ -45,7 +45,7 @@ asio::awaitable<void> UpstreamProbe::Run() {
     Target target = std::move(queue_.front());
     queue_.pop_front();
     Upstream::Options options{
-        .route = target.route, .dialer = &dialer_, .budget = &budget_, .clock = &clock_, .observer = nullptr};
+        .route = target.route, .dialer = &dialer_, .budget = &budget_, .clock = &clock_};
     Upstream upstream(std::move(options));
     co_await upstream.ConnectTo(*target.hop, clock_.Now() + limits::kProbe);
     co_await upstream.Quit();

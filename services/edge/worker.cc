@@ -179,7 +179,8 @@ class Worker::Session {
                                .dialer = worker_.dialer_,
                                .budget = &shared.upstream_budget,
                                .clock = &shared.clock,
-                               .observer = &log_};
+                               .observer = &log_,
+                               .client = net::ProxiedConnection{arrival.client, arrival.local}};
     SessionDriver::Options options;
     options.virtual_server = virtual_server;
     options.start = {.admission = worker_.Admit(*virtual_server, static_cast<bool>(place_)),

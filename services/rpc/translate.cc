@@ -310,7 +310,7 @@ absl::Status ToDelivery(const v1::Delivery& from, policy::Delivery* to) {
       break;
     case v1::Route::PROXY_V2:
       to->client_identity = policy::ClientIdentity::kProxyV2;
-      return Unenforced("delivery.default_route.client_identity");
+      break;
     default:
       return UnknownValue("delivery.default_route.client_identity");
   }

@@ -127,7 +127,6 @@ TEST(TranslateTest, WhatIsNotEnforcedIsRefusedByName) {
       {"authentication { integrated { requires_tls: false } }", "authentication.integrated.requires_tls"},
       {"delivery { routes { } }", "delivery.routes"},
       {"delivery { attempt_direct_delivery: true }", "delivery.attempt_direct_delivery"},
-      {"delivery { default_route { client_identity: PROXY_V2 } }", "delivery.default_route.client_identity"},
       {"delivery { default_route { authentication { user: 'u' } } }", "delivery.default_route.authentication"},
   };
   for (const auto& [text, field] : cases) {

@@ -30,6 +30,7 @@ class Connection:
         self.in_data = False
         self.closed = threading.Event()
         self.tls = False
+        self.proxy_header = b""
 
 
 class Recorder:
@@ -46,11 +47,12 @@ class Recorder:
             self.reset = reset
 
     def __init__(self, answers=None, hook=None, capabilities=("PIPELINING", "SIZE 40000000", "8BITMIME", "ENHANCEDSTATUSCODES"),
-                 tls=None, host="127.0.0.1", port=0):
+                 tls=None, host="127.0.0.1", port=0, proxy=False):
         self.answers = dict(answers or {})
         self.hook = hook
         self.capabilities = list(capabilities)
         self.tls = tls  # an ssl.SSLContext: STARTTLS is offered
+        self.proxy = proxy  # each connection begins with a PROXY header, version 2
         self.messages = []
         self.connections = []
         self.changed = threading.Condition()
@@ -169,6 +171,12 @@ class Recorder:
             del pending[:end + 2]
             return text
 
+        if self.proxy:
+            while len(pending) < 16 or len(pending) < 16 + int.from_bytes(pending[14:16], "big"):
+                read()
+            size = 16 + int.from_bytes(pending[14:16], "big")
+            connection.proxy_header = bytes(pending[:size])
+            del pending[:size]
         mail, recipients = None, []
         if not self._reply(box[0], connection, "CONNECT", b"", b"220 recorder.test ESMTP\r\n").startswith(b"2"):
             raise Recorder.Drop()
