@@ -34,6 +34,14 @@ class FakeUpstream {
     void Say(std::string_view octets) { (void)!::send(fd_, octets.data(), octets.size(), MSG_NOSIGNAL); }
     // The next line without CR LF; "" at the end of the connection.
     std::string Line() { return Until("\r\n"); }
+    // The next so many octets; fewer at the end of the connection.
+    std::string Octets(size_t count) {
+      while (received_.size() - position_ < count && Read()) {
+      }
+      std::string result = received_.substr(position_, count);
+      position_ += result.size();
+      return result;
+    }
     // The message up to its end, without the dot's line.
     std::string Body() { return Until("\r\n.\r\n"); }
     // Until the other end closes.
@@ -49,10 +57,16 @@ class FakeUpstream {
     const std::string& received() const { return received_; }
 
     // EHLO, MAIL, RCPT answered as by a willing server, then the line that follows.
-    std::string UpToData() {
+    std::string UpToData(
+        std::string_view hello = "250-up.example\r\n250-PIPELINING\r\n250-SIZE 1000000\r\n250 8BITMIME\r\n") {
       Say("220 up.example ESMTP\r\n");
       Line();
-      Say("250-up.example\r\n250-PIPELINING\r\n250-SIZE 1000000\r\n250 8BITMIME\r\n");
+      Say(hello);
+      return Envelope();
+    }
+
+    // MAIL and RCPT answered, then the line that follows.
+    std::string Envelope() {
       Line();
       Say("250 2.1.0 ok\r\n");
       Line();

@@ -357,6 +357,110 @@ TEST_F(UpstreamTest, ConnectionThatDiedBetweenTransactionsIsReplaced) {
   EXPECT_EQ(server.Received(2).size(), 2u);
 }
 
+// B8: as they are, and no dot.
+TEST_F(UpstreamTest, ABinaryMessageGoesInChunks) {
+  std::promise<std::string> chunks;
+  FakeUpstream server([&](Peer& peer, int) {
+    std::string said = peer.UpToData("250-up.example\r\n250-8BITMIME\r\n250-CHUNKING\r\n250 BINARYMIME\r\n");
+    said += peer.Octets(27) + '|';
+    peer.Say("250 2.0.0 more\r\n");
+    said += peer.Line() + peer.Octets(5) + '|';
+    peer.Say("250 2.0.0 queued\r\n");
+    chunks.set_value(said + peer.Line());
+    peer.Say("221 bye\r\n");
+  });
+  AddHop(server.port());
+  mail_.body = smtp::BodyType::kBinaryMime;
+  auto upstream = Make();
+  ASSERT_TRUE(Send(*upstream).accepted());
+  Quit(*upstream);
+  EXPECT_EQ(chunks.get_future().get(), "BDAT 27Received: x\r\nSubject: y\r\n\r\n|BDAT 5 LAST..z\r\n|QUIT");
+}
+
+TEST_F(UpstreamTest, ARefusedChunkIsTheAnswerAndEndsTheConnection) {
+  FakeUpstream server([&](Peer& peer, int) {
+    peer.UpToData("250-up.example\r\n250-8BITMIME\r\n250-CHUNKING\r\n250 BINARYMIME\r\n");
+    peer.Octets(27);
+    peer.Say("552 5.3.4 too big\r\n");
+    peer.Drain();
+  });
+  AddHop(server.port());
+  mail_.body = smtp::BodyType::kBinaryMime;
+  auto upstream = Make();
+  std::string step;
+  EXPECT_EQ(Client(Send(*upstream, &step)), "552 5.3.4");
+  EXPECT_EQ(step, "body");
+  EXPECT_FALSE(upstream->connected());
+  EXPECT_EQ(server.Received(1).at(0).find("LAST"), std::string::npos);
+}
+
+// U6.
+TEST_F(UpstreamTest, ANewIdentityIsToldOnTheConnectionThatIsKept) {
+  constexpr std::string_view kHello = "250-up.example\r\n250 XCLIENT ADDR LOGIN\r\n";
+  std::string told;
+  FakeUpstream server([&](Peer& peer, int) {
+    peer.Say("220 up.example ESMTP\r\n");
+    for (int i = 0; i < 2; ++i) {
+      if (i == 0) peer.Line();
+      if (i == 0) peer.Say(kHello);
+      told += peer.Line() + '|';
+      peer.Say("220 up.example ESMTP\r\n");
+      told += peer.Line() + '|';
+      peer.Say(kHello);
+      peer.Envelope();
+      peer.Say("354 go\r\n");
+      peer.Body();
+      peer.Say("250 2.0.0 queued\r\n");
+    }
+    peer.Line();
+    peer.Say("221 bye\r\n");
+  });
+  AddHop(server.port());
+  smtp::ClientIdentity client;
+  client.address = *base::IpAddress::Parse("192.0.2.7");
+  identity_ = &client;
+  auto upstream = Make();
+  ASSERT_TRUE(Send(*upstream).accepted());
+  client.login = "a+b";
+  ASSERT_TRUE(Send(*upstream).accepted());
+  Quit(*upstream);
+  server.Received(1);
+  EXPECT_EQ(told,
+            "XCLIENT ADDR=192.0.2.7 LOGIN=[UNAVAILABLE]|EHLO edge.example|"
+            "XCLIENT ADDR=192.0.2.7 LOGIN=a+2Bb|EHLO edge.example|");
+}
+
+TEST_F(UpstreamTest, ANextHopThatDoesNotAskForTheIdentityIsMisconfigured) {
+  FakeUpstream server([](Peer& peer, int) {
+    peer.UpToData();
+    peer.Drain();
+  });
+  AddHop(server.port());
+  const smtp::ClientIdentity client;
+  identity_ = &client;
+  auto upstream = Make();
+  EXPECT_EQ(Client(Send(*upstream)), "451 4.3.5");
+  EXPECT_EQ(server.Received(1).at(0), "EHLO edge.example\r\n");
+}
+
+// RFC 9422.
+TEST_F(UpstreamTest, ANextHopsMailmaxIsKeptByAnotherConnection) {
+  FakeUpstream server([](Peer& peer, int) {
+    peer.UpToData("250-up.example\r\n250-8BITMIME\r\n250 LIMITS MAILMAX=1\r\n");
+    peer.Say("354 go\r\n");
+    peer.Body();
+    peer.Say("250 2.0.0 queued\r\n");
+    peer.Line();
+    peer.Say("221 bye\r\n");
+  });
+  AddHop(server.port());
+  auto upstream = Make();
+  ASSERT_TRUE(Send(*upstream).accepted());
+  ASSERT_TRUE(Send(*upstream).accepted());
+  Quit(*upstream);
+  for (const std::string& received : server.Received(2)) EXPECT_TRUE(received.ends_with("\r\n.\r\nQUIT\r\n"));
+}
+
 TEST_F(UpstreamTest, WithoutAFreeConnectionTheDeadlineEndsIn451) {
   route_->timeouts.opening = 60ms;
   FakeUpstream server([](Peer& peer, int) { Willing(peer); });

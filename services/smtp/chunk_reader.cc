@@ -80,13 +80,19 @@ ChunkReader::Result ChunkReader::NextBinary(std::string_view octets) {
   if (octets.empty()) return {};
   if (std::exchange(first_octet_, false) && (octets[0] == ' ' || octets[0] == '\t'))
     defect_ = BodyDefect::kLeadingBlank;
+  constexpr char kBare = '\0';  // a CR or LF by itself: it ends no line
+  const auto take = [&](char octet) {
+    if (!header_.line_decided()) header_.Octet(octet);
+  };
   for (size_t at = 0; at < octets.size() && header_.in_header(); ++at) {
     const char octet = octets[at];
-    if (std::exchange(held_cr_, octet == '\r') && octet == '\n') {
+    const bool after_cr = std::exchange(held_cr_, octet == '\r');
+    if (after_cr && octet == '\n') {
       header_.LineEnd();
-    } else if (octet != '\r' && !header_.line_decided()) {
-      header_.Octet(octet == '\n' ? '\0' : octet);  // a bare one ends no line
+      continue;
     }
+    if (after_cr) take(kBare);
+    if (octet != '\r') take(octet == '\n' ? kBare : octet);
   }
   octets_ += octets.size();
   return {{}, defect_ == BodyDefect::kNone ? octets : std::string_view()};

@@ -1,4 +1,4 @@
-// threats: B1 (the final CR LF), B3.
+// threats: B1 (the final CR LF), B3, B8 (binary messages).
 #include "services/smtp/chunk_reader.h"
 
 #include <gtest/gtest.h>
@@ -21,8 +21,8 @@ struct Outcome {
   int received_fields = 0;
 };
 
-Outcome Read(std::string_view octets, const std::function<size_t()>& next_size) {
-  ChunkReader reader;
+Outcome Read(std::string_view octets, const std::function<size_t()>& next_size, bool binary = false) {
+  ChunkReader reader(binary);
   Outcome outcome;
   while (!octets.empty()) {
     const size_t size = std::min(next_size(), octets.size());
@@ -96,6 +96,40 @@ TEST(ChunkReader, IsLikeTheReferenceOnRandomOctetsAndSplits) {
     }
     ASSERT_EQ(outcome.octets, octets.size());
     if (outcome.defect == BodyDefect::kNone) ASSERT_EQ(outcome.received_fields, expected.received_fields);
+  }
+}
+
+TEST(ChunkReader, ABinaryMessageHoldsAnything) {
+  const std::string octets("a: b\r\n\r\n\0\n\r.\r\r\n.\n\xff\r", 20);
+  for (size_t step = 1; step < 22; ++step) {
+    const Outcome outcome = Read(octets, Always(step), /*binary=*/true);
+    EXPECT_EQ(outcome.body, octets);
+    EXPECT_EQ(outcome.defect, BodyDefect::kNone);
+    EXPECT_EQ(outcome.octets, octets.size());
+  }
+  for (const char* blank : {" a", "\ta"}) {
+    EXPECT_EQ(Read(blank, Always(1), /*binary=*/true).defect, BodyDefect::kLeadingBlank);
+    EXPECT_EQ(Read(blank, Always(1), /*binary=*/true).body, "");
+  }
+}
+
+TEST(ChunkReader, ABinaryMessagesHeaderHasLinesThatEndInCrLf) {
+  const struct {
+    const char* octets;
+    int fields;
+  } kCases[] = {
+      {"Received: a\r\nreceived : b\r\nX: Received: c\r\n\r\nReceived: d\r\n", 2},
+      {"X: a\nReceived: b\r\nReceived: c\r\n", 1},
+      {"X: a\rReceived: b\r\n", 0},
+      {"\rReceived: a\r\n", 0},
+      {"X: a\n\nY: b\r\nReceived: c\r\n", 1},
+      {"Re\rceived: a\r\n", 0},
+      {"X: a\r\r\nReceived: b\r\n", 1},
+  };
+  for (const auto& test : kCases) {
+    for (size_t step : {1, 2, 3, 100}) {
+      EXPECT_EQ(Read(test.octets, Always(step), /*binary=*/true).received_fields, test.fields) << test.octets;
+    }
   }
 }
 

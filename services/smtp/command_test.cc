@@ -73,7 +73,8 @@ TEST(Command, HttpIsRecognised) {
 }
 
 TEST(Command, AProxyHeaderIsRecognised) {
-  for (const char* line : {"PROXY TCP4 127.0.0.1 127.0.0.1 1 25", "proxy UNKNOWN", "PROXY"}) Get<ProxyHeaderCommand>(line);
+  for (const char* line : {"PROXY TCP4 127.0.0.1 127.0.0.1 1 25", "proxy UNKNOWN", "PROXY"})
+    Get<ProxyHeaderCommand>(line);
 }
 
 TEST(Command, Mail) {

@@ -148,6 +148,28 @@ TEST(Replies, HaveTheCodesOfTheProtocolPageWhereItsTextIsOurs) {
   }
 }
 
+std::string Utf8Line(const std::string& text) {
+  std::string line;
+  Reply(550, "5.7.1", text).AppendTo(&line, /*utf8=*/true);
+  return line;
+}
+
+// RFC 6531 3.7.4.2
+TEST(Replies, Utf8PassesOnlyWhereItMayAndWhereItIsWellFormed) {
+  EXPECT_EQ(Reply(550, "5.7.1", "\u00fc").ToString(), "550 5.7.1 ??\r\n");
+  EXPECT_EQ(Utf8Line("\u00fc\r\n\x7f"), "550 5.7.1 \u00fc???\r\n");
+  EXPECT_EQ(Utf8Line("\xc0\xae"), "550 5.7.1 ??\r\n");
+  EXPECT_EQ(Utf8Line("a\xc3"), "550 5.7.1 a?\r\n");
+}
+
+TEST(Replies, ALineOfUtf8IsCutBetweenCharacters) {
+  std::string text(499, 'x');
+  EXPECT_EQ(Utf8Line(text + "\u00fcy").size(), 511u);
+  EXPECT_TRUE(Utf8Line(text + "\u00fcy").ends_with("x\r\n"));
+  EXPECT_TRUE(Utf8Line(text.substr(1) + "\u00fcy").ends_with("x\u00fc\r\n"));
+  EXPECT_EQ(Utf8Line(text.substr(1) + "\u00fcy").size(), 512u);
+}
+
 TEST(Replies, EachErrorOfACommandHasItsOwn) {
   using Kind = CommandError::Kind;
   EXPECT_EQ(replies::ForError({Kind::kBadArgument}), replies::BadArgument());

@@ -104,8 +104,7 @@ TEST(SimulateTest, StartTlsComesBeforeAuthentication) {
   facts.identity = Alice();
   facts.recipients = {"x@far.example"};
   const SimulatedResult result = Simulated(Settings(), facts);
-  ASSERT_EQ(Outline(result),
-            "connect 220, ehlo 250, starttls 220, tls ok, ehlo 250, auth 235, mail 250, rcpt 250");
+  ASSERT_EQ(Outline(result), "connect 220, ehlo 250, starttls 220, tls ok, ehlo 250, auth 235, mail 250, rcpt 250");
   EXPECT_EQ(result.steps[2].replies[0], "220 2.0.0 Ready to start TLS");
   EXPECT_EQ(Rules(result.steps[3].trace), "tls.min_version no, tls.min_cipher_bits no");
   EXPECT_EQ(result.steps[5].command, "AUTH PLAIN");

@@ -49,6 +49,35 @@ TEST(TraceHeaderTest, WithTypeFollowsRfc3848) {
   EXPECT_EQ(with(true, true, true), "ESMTPSA");
 }
 
+// RFC 6531 4.3.
+TEST(TraceHeaderTest, AnInternationalTransactionHasTypesOfItsOwn) {
+  auto with = [](bool tls, bool authenticated) {
+    TraceFacts facts = Facts();
+    facts.smtputf8 = true;
+    facts.authenticated = authenticated;
+    if (tls) facts.tls_version = facts.tls_cipher = "x";
+    std::string field = ReceivedField(facts);
+    size_t start = field.find("with ") + 5;
+    return field.substr(start, field.find_first_of(" \r", start) - start);
+  };
+  EXPECT_EQ(with(false, false), "UTF8SMTP");
+  EXPECT_EQ(with(true, false), "UTF8SMTPS");
+  EXPECT_EQ(with(false, true), "UTF8SMTPA");
+  EXPECT_EQ(with(true, true), "UTF8SMTPSA");
+  TraceFacts facts = Facts();
+  facts.recipient = "\u00fc@example.com";
+  EXPECT_NE(ReceivedField(facts).find("for <??@example.com>"), std::string::npos);
+  facts.smtputf8 = true;
+  EXPECT_NE(ReceivedField(facts).find("for <\u00fc@example.com>"), std::string::npos);
+}
+
+TEST(TraceHeaderTest, TheConfirmedNameStandsBeforeTheAddress) {
+  TraceFacts facts = Facts();
+  facts.client_host = "pc.example";
+  std::string field = ReceivedField(facts);
+  EXPECT_EQ(field.substr(0, field.find('\r')), "Received: from client.example (pc.example [192.0.2.7])");
+}
+
 TEST(TraceHeaderTest, ClientWithoutANameIsNamedByItsAddress) {
   TraceFacts facts = Facts();
   facts.client_name = "";
@@ -63,6 +92,7 @@ TEST(TraceHeaderTest, ClientWithoutANameIsNamedByItsAddress) {
 TEST(TraceHeaderTest, NothingAClientSaysEndsTheField) {
   TraceFacts facts = Facts();
   facts.client_name = "a\r\nX: (b";
+  facts.client_host = "ptr)\r\nX: \x80(";
   facts.tls_version = "x)\r\n";
   facts.tls_cipher = "\x80\n";
   facts.virtual_server = "v)(";

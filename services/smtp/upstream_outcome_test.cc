@@ -71,12 +71,11 @@ TEST(UpstreamOutcome, FailuresOfTheConnection) {
     const char* rfc;
     const char* exchange;
   } kCases[] = {
-      {Kind::kUnreachable, "451 4.4.1", "451 4.7.0"}, {Kind::kLost, "451 4.4.1", "451 4.7.0"},
-      {Kind::kOutOfStep, "451 4.4.2", "451 4.7.0"},   {Kind::kInDoubt, "451 4.4.2", "451 4.7.0"},
-      {Kind::kRefusedUs, "451 4.3.5", "451 4.3.5"},   {Kind::kTlsNotOffered, "451 4.7.4", "451 4.7.4"},
-      {Kind::kTlsFailed, "451 4.7.5", "451 4.7.5"},   {Kind::kNoConnection, "451 4.3.2", "451 4.3.2"},
-      {Kind::kCannotCarry, "554 5.6.3", "554 5.6.3"},
-      {Kind::kNotInternational, "553 5.6.7", "553 5.6.7"},
+      {Kind::kUnreachable, "451 4.4.1", "451 4.7.0"},    {Kind::kLost, "451 4.4.1", "451 4.7.0"},
+      {Kind::kOutOfStep, "451 4.4.2", "451 4.7.0"},      {Kind::kInDoubt, "451 4.4.2", "451 4.7.0"},
+      {Kind::kRefusedUs, "451 4.3.5", "451 4.3.5"},      {Kind::kTlsNotOffered, "451 4.7.4", "451 4.7.4"},
+      {Kind::kTlsFailed, "451 4.7.5", "451 4.7.5"},      {Kind::kNoConnection, "451 4.3.2", "451 4.3.2"},
+      {Kind::kCannotCarry, "554 5.6.3", "554 5.6.3"},    {Kind::kNotInternational, "553 5.6.7", "553 5.6.7"},
       {Kind::kLacksExtension, "451 4.3.5", "451 4.3.5"},
   };
   for (const auto& test : kCases) {

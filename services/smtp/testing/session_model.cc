@@ -11,8 +11,9 @@ namespace {
 std::string AddressOf(std::string_view local) { return local.empty() ? "" : base::StrCat(local, "@b.example"); }
 
 // A CR without its LF, an LF without its CR, a NUL, a blank at the start. `ended`: a CR at the end has no LF any more.
-bool IsDefective(std::string_view octets, bool ended) {
+bool IsDefective(std::string_view octets, bool ended, bool binary) {
   if (!octets.empty() && (octets[0] == ' ' || octets[0] == '\t')) return true;
+  if (binary) return false;
   for (size_t i = 0; i < octets.size(); ++i) {
     if (octets[i] == '\0') return true;
     if (octets[i] == '\n' && (i == 0 || octets[i - 1] != '\r')) return true;
@@ -22,11 +23,16 @@ bool IsDefective(std::string_view octets, bool ended) {
   return false;
 }
 
+bool IsAscii(std::string_view octets) {
+  return std::all_of(octets.begin(), octets.end(), [](char c) { return static_cast<unsigned char>(c) < 0x80; });
+}
+
 int CountReceived(std::string_view octets) {
   int count = 0;
-  for (std::string_view line : base::Split(octets, '\n')) {
-    if (line == "\r") break;
-    if (base::StartsWithIgnoreCase(line, "received:")) ++count;
+  while (!octets.empty() && !octets.starts_with("\r\n")) {
+    if (base::StartsWithIgnoreCase(octets, "received:")) ++count;
+    const size_t end = octets.find("\r\n");
+    octets.remove_prefix(end == std::string_view::npos ? octets.size() : end + 2);
   }
   return count;
 }
@@ -61,7 +67,8 @@ SessionModel::Codes SessionModel::Idle(std::string code) {
 
 void SessionModel::ResetTransaction() {
   session_octets_ += octets_.size();
-  open_ = chunks_ = false;
+  open_ = chunks_ = smtputf8_ = mail_dsn_ = mail_there_ = false;
+  body_.reset();
   sender_.clear();
   recipients_ = refused_here_ = 0;
   upstream_failure_.clear();
@@ -177,14 +184,14 @@ SessionModel::Codes SessionModel::Take(const Step& step) {
     case StepKind::kMailUnknown:
       return Mail(step);
     case StepKind::kRcpt:
-      return Rcpt(step.text);
+      return Rcpt(step.text, step.dsn);
     case StepKind::kRcptBad:
       if (!open_ || chunks_) return Say("503 5.5.1");
       return Say("501 5.1.3");
     case StepKind::kRcptMany: {
       Codes all;
       for (int i = 0; i < 40 && phase_ == Phase::kCommand; ++i) {
-        for (std::string& code : Rcpt(step.text)) all.push_back(std::move(code));
+        for (std::string& code : Rcpt(step.text, step.dsn)) all.push_back(std::move(code));
       }
       return all;
     }
@@ -198,6 +205,7 @@ SessionModel::Codes SessionModel::Take(const Step& step) {
         ResetTransaction();
         return Say(*no);
       }
+      if (body_ == BodyType::kBinaryMime) return Say("503 5.5.1");
       if (sender_ == "data550") return EndMessage("550 5.7.9", true);
       if (sender_ == "data451") return EndMessage("451 4.7.9", true);
       if (sender_ == "datalost") return EndMessage(UpstreamFailure("451 4.4.1"), true);
@@ -225,7 +233,7 @@ SessionModel::Codes SessionModel::Mail(const Step& step) {
   if (open_) return Say("503 5.5.1");
   if (step.kind == StepKind::kMailBad) return Say("501 5.1.7");
   if (step.kind == StepKind::kMailUnknown) return Say("555 5.5.4");
-  if (step.size && !esmtp_) return Say("555 5.5.4");
+  if (std::optional<std::string> refusal = NotOffered(step)) return Say(*refusal);
   const policy::Limits& limits = setup_.settings.limits;
   if (limits.messages != 0 && messages_ >= limits.messages) return SayAndClose("421 4.7.0");
   if (step.size && *step.size > limits.message_size) return Say("552 5.3.4");
@@ -237,8 +245,25 @@ SessionModel::Codes SessionModel::Mail(const Step& step) {
   if (!setup_.settings.authentication.anonymous && !authenticated_) return Say(exchange() ? "530 5.7.1" : "530 5.7.0");
   open_ = true;
   sender_ = step.text;
+  body_ = step.body;
+  smtputf8_ = step.smtputf8;
+  mail_dsn_ = step.dsn;
   idle_ = 0;
   return Say("250 2.1.0");
+}
+
+std::optional<std::string> SessionModel::NotOffered(const Step& step) const {
+  const Capabilities known = esmtp_ ? setup_.next_hop : Capabilities();
+  const bool utf8_offered = known.smtputf8 && known.eight_bit_mime;
+  if (!IsAscii(step.text) && !utf8_offered) return "550 5.6.7";
+  if (step.size && !known.size) return "555 5.5.4";
+  const bool binary_offered = known.binary_mime && known.chunking && known.eight_bit_mime;
+  if (step.body == BodyType::k8BitMime && !known.eight_bit_mime) return "554 5.6.3";
+  if (step.body == BodyType::kBinaryMime && !binary_offered) return "554 5.6.3";
+  if (step.smtputf8 && !utf8_offered) return "555 5.5.4";
+  if (step.dsn && !known.dsn) return "555 5.5.4";
+  if (!IsAscii(step.text) && !step.smtputf8) return "550 5.6.7";
+  return std::nullopt;
 }
 
 SessionModel::Codes SessionModel::RefuseRecipient(std::string code) {
@@ -247,8 +272,44 @@ SessionModel::Codes SessionModel::RefuseRecipient(std::string code) {
   return Say(std::move(code));
 }
 
-SessionModel::Codes SessionModel::Rcpt(std::string_view path) {
+// What becomes of the transaction at the next hop, when it is asked for a recipient.
+void SessionModel::AskNextHop(std::string_view path, bool dsn) {
+  if (sender_ == "unreachable") upstream_failure_ = UpstreamFailure("451 4.4.1");
+  if (sender_ == "refusedus") upstream_failure_ = "451 4.3.5";
+  if (sender_ == "notls") upstream_failure_ = "451 4.7.4";
+  if (!upstream_failure_.empty()) return;
+  if (!mail_there_) {
+    const bool xclient = setup_.settings.delivery.client_identity == policy::ClientIdentity::kXclient;
+    const bool binary = body_ == BodyType::kBinaryMime;
+    if (xclient && next_hop_.xclient.empty())
+      upstream_failure_ = "451 4.3.5";
+    else if (smtputf8_ && !next_hop_.smtputf8)
+      upstream_failure_ = "553 5.6.7";
+    else if (binary && !next_hop_.binary_mime)
+      upstream_failure_ = "554 5.6.3";
+    else if (body_ == BodyType::k8BitMime && !next_hop_.eight_bit_mime)
+      upstream_failure_ = "554 5.6.3";
+    else if ((mail_dsn_ || dsn) && !next_hop_.dsn)
+      upstream_failure_ = "451 4.3.5";
+    else if (sender_ == "mail550")
+      upstream_failure_ = "550 5.7.9";
+    else if (sender_ == "mail450")
+      upstream_failure_ = "450 4.7.9";
+    else if (sender_ == "mail421")
+      upstream_failure_ = "451 4.7.9";
+    if (!upstream_failure_.empty()) return;
+    mail_there_ = true;
+  } else if (dsn && !next_hop_.dsn) {
+    return;
+  }
+  if (path.starts_with("up421@")) upstream_failure_ = "451 4.7.9";
+  if (path.starts_with("uplost@")) upstream_failure_ = UpstreamFailure("451 4.4.1");
+}
+
+SessionModel::Codes SessionModel::Rcpt(std::string_view path, bool dsn) {
   if (!open_ || chunks_) return Say("503 5.5.1");
+  if (!IsAscii(path) && !smtputf8_) return Say("553 5.6.7");
+  if (dsn && !(esmtp_ && setup_.next_hop.dsn)) return Say("555 5.5.4");
   if (recipients_ >= setup_.settings.limits.recipients) {
     if (++excess_ > setup_.settings.limits.excess_recipients) return SayAndClose("421 4.7.0");
     return Say("452 4.5.3");
@@ -257,17 +318,9 @@ SessionModel::Codes SessionModel::Rcpt(std::string_view path) {
   bool local = path.ends_with("@in.example") || path == "postmaster";
   bool routed = path.find('%') != std::string_view::npos;
   if (!may_relay() && (!local || routed)) return RefuseRecipient("550 5.7.1");
-  if (upstream_failure_.empty()) {
-    if (sender_ == "mail550") upstream_failure_ = "550 5.7.9";
-    if (sender_ == "mail450") upstream_failure_ = "450 4.7.9";
-    if (sender_ == "mail421") upstream_failure_ = "451 4.7.9";
-    if (sender_ == "unreachable") upstream_failure_ = UpstreamFailure("451 4.4.1");
-    if (sender_ == "refusedus") upstream_failure_ = "451 4.3.5";
-    if (sender_ == "notls") upstream_failure_ = "451 4.7.4";
-    if (upstream_failure_.empty() && path.starts_with("up421@")) upstream_failure_ = "451 4.7.9";
-    if (upstream_failure_.empty() && path.starts_with("uplost@")) upstream_failure_ = UpstreamFailure("451 4.4.1");
-  }
+  if (upstream_failure_.empty()) AskNextHop(path, dsn);
   if (!upstream_failure_.empty()) return RefuseRecipient(upstream_failure_);
+  if (dsn && !next_hop_.dsn) return RefuseRecipient("451 4.3.5");
   if (path.starts_with("up550@")) return RefuseRecipient("550 5.7.9");
   if (path.starts_with("up450@")) return RefuseRecipient("450 4.7.9");
   ++recipients_;
@@ -284,9 +337,13 @@ std::optional<std::string> SessionModel::NoBody() const {
 // What is wrong with the message itself, as far as it has come.
 std::optional<std::string> SessionModel::Fault(bool ended) const {
   if (octets_.size() > limit()) return "552 5.3.4";
-  if (IsDefective(octets_, ended)) return "550 5.6.0";
+  if (IsDefective(octets_, ended, body_ == BodyType::kBinaryMime)) return "550 5.6.0";
   if (CountReceived(octets_) > setup_.settings.limits.hops) return "554 5.4.6";
   return std::nullopt;
+}
+
+bool SessionModel::eight_bit_refused() const {
+  return body_ != BodyType::kBinaryMime && !next_hop_.eight_bit_mime && !IsAscii(octets_);
 }
 
 // `counts`: its DATA or BDAT was in order.
@@ -309,6 +366,7 @@ SessionModel::Codes SessionModel::Content(const Step& step) {
   if (sender_ == "dot550") verdict = "550 5.7.9";
   if (sender_ == "dot451") verdict = "451 4.7.9";
   if (sender_ == "doubt") verdict = UpstreamFailure("451 4.4.2");
+  if (eight_bit_refused()) verdict = "554 5.6.3";
   verdict = Fault(true).value_or(verdict);
   if (verdict == "250 2.0.0") delivered_.push_back({AddressOf(sender_), static_cast<size_t>(recipients_), octets_});
   return EndMessage(std::move(verdict), true);
@@ -323,11 +381,15 @@ SessionModel::Codes SessionModel::Chunk(std::string_view content, uint64_t size,
   octets_ += content;
   if (refusal) return EndMessage(*refusal, counted);
   if (std::optional<std::string> fault = Fault(last)) return EndMessage(*fault, true);
+  // A binary message goes without DATA, and small as it is in one chunk at its end.
+  const bool binary = body_ == BodyType::kBinaryMime;
+  first = first && !binary;
   if (first && sender_ == "data550") return EndMessage("550 5.7.9", true);
   if (first && sender_ == "data451") return EndMessage("451 4.7.9", true);
   if (first && sender_ == "datalost") return EndMessage(UpstreamFailure("451 4.4.1"), true);
   // A CR at the end of a chunk waits for its LF.
-  bool sent = last || (!content.empty() && content != "\r");
+  bool sent = last || (!binary && !content.empty() && content != "\r");
+  if (eight_bit_refused()) return EndMessage("554 5.6.3", true);
   if (sender_ == "bodylost" && sent) return EndMessage(UpstreamFailure("451 4.4.1"), true);
   chunks_ = true;
   if (!last) return Say("250 2.0.0");
@@ -335,7 +397,7 @@ SessionModel::Codes SessionModel::Chunk(std::string_view content, uint64_t size,
   if (sender_ == "dot451") return EndMessage("451 4.7.9", true);
   if (sender_ == "doubt") return EndMessage(UpstreamFailure("451 4.4.2"), true);
   std::string body = octets_;
-  if (!body.empty() && !body.ends_with("\r\n")) body += "\r\n";
+  if (!binary && !body.empty() && !body.ends_with("\r\n")) body += "\r\n";
   delivered_.push_back({AddressOf(sender_), static_cast<size_t>(recipients_), std::move(body)});
   return EndMessage("250 2.0.0", true);
 }
@@ -364,20 +426,25 @@ std::string Render(const Step& step) {
     case StepKind::kAuthUnknown:
       return "AUTH CRAM-MD5\r\n";
     case StepKind::kMail: {
-      std::string size = step.size ? base::StrCat(" SIZE=", *step.size) : "";
-      return base::StrCat("MAIL FROM:<", AddressOf(step.text), ">", size, "\r\n");
+      std::string line = base::StrCat("MAIL FROM:<", AddressOf(step.text), ">");
+      if (step.size) base::StrAppend(&line, " SIZE=", *step.size);
+      if (step.body) base::StrAppend(&line, step.body == BodyType::k8BitMime ? " BODY=8BITMIME" : " BODY=BINARYMIME");
+      if (step.smtputf8) line += " SMTPUTF8";
+      if (step.dsn) line += " ENVID=x+2By";
+      return line + "\r\n";
     }
     case StepKind::kMailBad:
       return "MAIL FROM:<a@@b.example>\r\n";
     case StepKind::kMailUnknown:
       return "MAIL FROM:<a@b.example> XYZZY=1\r\n";
     case StepKind::kRcpt:
-      return base::StrCat("RCPT TO:<", step.text, ">\r\n");
+      return base::StrCat("RCPT TO:<", step.text, step.dsn ? "> NOTIFY=NEVER" : ">", "\r\n");
     case StepKind::kRcptBad:
       return "RCPT TO:<a..b@in.example>\r\n";
     case StepKind::kRcptMany: {
       std::string all;
-      for (int i = 0; i < 40; ++i) all += base::StrCat("RCPT TO:<", step.text, ">\r\n");
+      for (int i = 0; i < 40; ++i)
+        all += base::StrCat("RCPT TO:<", step.text, step.dsn ? "> NOTIFY=NEVER" : ">", "\r\n");
       return all;
     }
     case StepKind::kData:

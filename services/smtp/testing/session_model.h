@@ -9,6 +9,8 @@
 #include <string_view>
 #include <vector>
 
+#include "services/smtp/capabilities.h"
+#include "services/smtp/command.h"
 #include "services/smtp/testing/session_harness.h"
 
 namespace gatepost::smtp {
@@ -59,6 +61,9 @@ inline constexpr int kCommandKinds = static_cast<int>(StepKind::kResponse);
 struct Step {
   StepKind kind = StepKind::kNoop;
   std::string text;  // kMail: the sender's local part, empty: <>; kRcpt: the path; kAuthPlain, kResponse: the password
+  std::optional<BodyType> body;  // kMail: BODY=
+  bool smtputf8 = false;         // kMail
+  bool dsn = false;              // kMail: ENVID=; kRcpt: NOTIFY=
   std::string content;           // kData, kBdat, kBdatExtra: unstuffed octets
   bool last = false;             // kBdat
   std::optional<uint64_t> size;  // kMail: SIZE=; kBdatHuge: the announced one
@@ -66,7 +71,8 @@ struct Step {
 
 class SessionModel {
  public:
-  explicit SessionModel(const SessionSetup& setup) : setup_(setup) {}
+  explicit SessionModel(const SessionSetup& setup)
+      : setup_(setup), next_hop_(Capabilities::FromEhlo(setup.extensions)) {}
 
   enum class Phase { kCommand, kData, kAuthPlain, kAuthUser, kAuthPassword, kClosed };
   Phase phase() const { return phase_; }
@@ -77,6 +83,9 @@ class SessionModel {
     if (chunks_) return Progress::kChunks;
     return recipients_ > 0 ? Progress::kRcpt : Progress::kMail;
   }
+
+  // Of the transaction, its local part.
+  const std::string& sender() const { return sender_; }
 
   // The codes that answer a step, e.g. "250 2.1.0"; EHLO's is "250". A DATA that gets 354 is to be followed by
   // Content().
@@ -100,13 +109,17 @@ class SessionModel {
   Codes SayAndClose(std::string code);
   Codes Idle(std::string code);
   Codes Mail(const Step& step);
-  Codes Rcpt(std::string_view path);
+  Codes Rcpt(std::string_view path, bool dsn);
+  void AskNextHop(std::string_view path, bool dsn);
+  // A parameter of MAIL that is not offered.
+  std::optional<std::string> NotOffered(const Step& step) const;
   Codes RefuseRecipient(std::string code);
   Codes Chunk(std::string_view content, uint64_t size, bool last, std::optional<std::string> refusal);
   Codes Authenticate(std::string_view password);
   Codes EndMessage(std::string code, bool counts);
   std::optional<std::string> NoBody() const;
   std::optional<std::string> Fault(bool ended) const;
+  bool eight_bit_refused() const;
   std::string UpstreamFailure(std::string_view rfc) const { return exchange() ? "451 4.7.0" : std::string(rfc); }
   bool exchange() const { return setup_.settings.dialect == policy::Dialect::kExchange; }
   bool may_relay() const { return authenticated_; }
@@ -115,6 +128,7 @@ class SessionModel {
   void ResetTransaction();
 
   SessionSetup setup_;
+  Capabilities next_hop_;  // what it really has
   Phase phase_ = Phase::kCommand;
   bool tls_ = false, greeted_ = false, esmtp_ = false, authenticated_ = false;
   int errors_ = 0, idle_ = 0, refused_ = 0, excess_ = 0, auth_failures_ = 0;
@@ -122,6 +136,9 @@ class SessionModel {
 
   bool open_ = false;
   std::string sender_;
+  std::optional<BodyType> body_;
+  bool smtputf8_ = false, mail_dsn_ = false;
+  bool mail_there_ = false;  // the next hop has accepted MAIL
   int recipients_ = 0, refused_here_ = 0;
   std::string upstream_failure_;
   bool chunks_ = false;  // a BDAT has been accepted

@@ -14,6 +14,8 @@
 namespace gatepost::smtp {
 namespace {
 
+using std::string_literals::operator""s;
+
 #ifdef GATEPOST_SANITIZER
 constexpr uint64_t kSequences = 10'000;
 #else
@@ -49,6 +51,15 @@ TEST(UpstreamCheckTest, SeesWhatIsWrong) {
   EXPECT_NE(ReadUpstream("RCPT TO:<c@d>\r\n").fault, "");
   EXPECT_NE(ReadUpstream("MAIL FROM:<a@b>\r\nDATA\r\n").fault, "");
   EXPECT_NE(ReadUpstream("RSET").fault, "");
+  EXPECT_NE(ReadUpstream(envelope + "Received: from x\r\na\0\r\n.\r\n"s).fault, "");
+  const std::string binary = "MAIL FROM:<a@b> BODY=BINARYMIME\r\nRCPT TO:<c@d> NOTIFY=NEVER\r\n";
+  EXPECT_EQ(ReadUpstream(binary + "BDAT 18\r\nReceived: from x\r\nBDAT 3 LAST\r\n\0\r."s).messages.at(0).octets,
+            "Received: from x\r\n\0\r."s);
+  EXPECT_NE(ReadUpstream(binary + "DATA\r\n").fault, "");
+  EXPECT_NE(ReadUpstream(envelope + "BDAT 3 LAST\r\nabc").fault, "");
+  EXPECT_NE(ReadUpstream(binary + "BDAT 3 LAST\r\nabc").fault, "");
+  EXPECT_NE(ReadUpstream("MAIL FROM:<a@b> XYZZY\r\n").fault, "");
+  EXPECT_NE(ReadUpstream("MAIL FROM:<a@b>\r\nXCLIENT ADDR=1.2.3.4\r\n").fault, "");
   EXPECT_TRUE(ReadUpstream(envelope + "Received: from x\r\nab").in_message);
 }
 

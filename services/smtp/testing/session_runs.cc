@@ -30,11 +30,20 @@ SessionSetup MakeSetup(const NumberSource& next) {
   setup.settings.limits.recipients = 100;
   setup.settings.limits.hops = 2;
   setup.segment = next(3) == 0 ? 1 + next(20) : 0;
+  if (next(2) == 0) {
+    setup.Offer({"PIPELINING", "8BITMIME", "DSN", "SMTPUTF8", "CHUNKING", "BINARYMIME", "SIZE", "XCLIENT ADDR LOGIN"});
+    if (next(4) == 0) setup.settings.delivery.client_identity = policy::ClientIdentity::kXclient;
+    // It turns out to have changed.
+    if (next(6) == 0) setup.extensions = {"PIPELINING"};
+    if (next(6) == 0) setup.extensions = {"8BITMIME", "SMTPUTF8", "CHUNKING"};
+  }
   return setup;
 }
 
-std::string MakeContent(const NumberSource& next) {
-  static constexpr std::array<std::string_view, 12> kPieces = {
+// `plain`: no octet beyond ASCII.
+std::string MakeContent(const NumberSource& next, bool plain) {
+  static constexpr std::array<std::string_view, 13> kPieces = {
+      "\xe9",
       "a",
       "\r\n",
       ".",
@@ -51,6 +60,7 @@ std::string MakeContent(const NumberSource& next) {
   bool tame = next(3) != 0;
   for (uint32_t pieces = next(7); pieces > 0; --pieces) {
     std::string_view piece = Pick(next, kPieces);
+    if (plain && piece == "\xe9") piece = "e";
     if (tame && (piece == "\r" || piece == "\n" || piece == "\t")) piece = "b";
     content += piece;
   }
@@ -74,12 +84,13 @@ StepKind NaturalKind(SessionModel::Progress progress, const NumberSource& next) 
 }
 
 Step MakeStep(const SessionModel& model, const NumberSource& next) {
-  static constexpr std::array<std::string_view, 17> kSenders = {
-      "a",         "a",     "a",       "a",       "",         "mail550", "mail450", "mail421", "unreachable",
-      "refusedus", "notls", "data550", "data451", "datalost", "dot550",  "doubt",   "bodylost"};
-  static constexpr std::array<std::string_view, 11> kRecipients = {
-      "c@in.example",     "c@in.example",      "d@in.example", "c@ext.example", "v%x@in.example",  "up550@in.example",
-      "up450@in.example", "uplost@in.example", "postmaster",   "c@in.example",  "up421@in.example"};
+  static constexpr std::array<std::string_view, 18> kSenders = {
+      "a",         "a",     "a",       "a",       "",         "mail550", "mail450", "mail421",  "unreachable",
+      "refusedus", "notls", "data550", "data451", "datalost", "dot550",  "doubt",   "bodylost", "\u00fc"};
+  static constexpr std::array<std::string_view, 12> kRecipients = {
+      "c@in.example",   "c@in.example",     "d@in.example",     "c@ext.example",
+      "v%x@in.example", "up550@in.example", "up450@in.example", "uplost@in.example",
+      "postmaster",     "c@in.example",     "up421@in.example", "\u00fc@in.example"};
   static constexpr std::array<std::string_view, 5> kPasswords = {"good", "bad", "junk", "down", "good"};
   Step step;
   if (model.phase() != SessionModel::Phase::kCommand) {
@@ -107,15 +118,20 @@ Step MakeStep(const SessionModel& model, const NumberSource& next) {
     case StepKind::kMail:
       step.text = Pick(next, kSenders);
       if (next(4) == 0) step.size = next(3) == 0 ? 201 : next(201);
+      if (next(3) == 0) step.body = next(3) == 0 ? BodyType::k8BitMime : BodyType::kBinaryMime;
+      step.smtputf8 = next(4) == 0;
+      step.dsn = next(8) == 0;
       break;
     case StepKind::kRcpt:
     case StepKind::kRcptMany:
       step.text = Pick(next, kRecipients);
+      step.dsn = next(8) == 0;
       break;
     case StepKind::kData:
     case StepKind::kBdat:
     case StepKind::kBdatExtra:
-      step.content = MakeContent(next);
+      // Whether its connection is lost before an octet beyond ASCII is seen depends on how they come.
+      step.content = MakeContent(next, model.sender() == "bodylost");
       step.last = next(2) != 0;
       break;
     case StepKind::kBdatHuge:

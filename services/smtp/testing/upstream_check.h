@@ -1,5 +1,5 @@
 // What a next hop was sent, read again by a parser that shares nothing with the session: CR LF ends a line and nothing
-// else does, CR LF . CR LF ends a message. For threats row S9.
+// else does, CR LF . CR LF ends a message, or the last BDAT of a binary one. For threats row S9.
 #pragma once
 
 #include <string>
