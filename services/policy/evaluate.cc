@@ -163,10 +163,9 @@ Verdict JudgeRelay(const CompiledVirtualServer& server, const ClientFacts& clien
       break;
   }
   Note(trace, list.rule, true);
-  const std::optional<bool> pass = AfterFailure(settings.reverse_lookup.on_lookup_failure);
-  if (!pass) return Refuse(Reason::kReverseLookupFailed, std::move(list.rule));
-  // Not knowing a name is no reason to relay: only who would relay without a name does.
-  if (*pass && settings.relay.list.mode == ListMode::kAllExcept) return Accept(Reason::kRelayAllowed, std::move(list.rule));
+  if (!AfterFailure(settings.reverse_lookup.on_lookup_failure))
+    return Refuse(Reason::kReverseLookupFailed, std::move(list.rule));
+  // Not knowing a name is never a reason to relay, in no mode of the list: whoever can make a lookup fail would gain.
   return Refuse(Reason::kRelayDenied, std::move(list.rule));
 }
 

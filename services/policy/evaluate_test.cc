@@ -314,11 +314,15 @@ TEST(DomainEntryTest, AFailedLookupNeverGrantsRelaying) {
   const Mailbox far{"x", "far.example"};
   VirtualServer server = Inbound();
   server.relay.list.entries = {ClientDomain{"partner.example"}};
-  for (OnLookupFailure setting : {OnLookupFailure::kAllow, OnLookupFailure::kDeny}) {
-    server.reverse_lookup.on_lookup_failure = setting;
-    EXPECT_EQ(JudgeRecipient(*Compiled(server), LookupFailed("198.51.100.1"), nullptr, far).reason,
-              Reason::kRelayDenied);
+  for (ListMode mode : {ListMode::kOnlyList, ListMode::kAllExcept}) {
+    server.relay.list.mode = mode;
+    for (OnLookupFailure setting : {OnLookupFailure::kAllow, OnLookupFailure::kDeny}) {
+      server.reverse_lookup.on_lookup_failure = setting;
+      EXPECT_EQ(JudgeRecipient(*Compiled(server), LookupFailed("198.51.100.1"), nullptr, far).reason,
+                Reason::kRelayDenied);
+    }
   }
+  server.relay.list.mode = ListMode::kOnlyList;
   server.reverse_lookup.on_lookup_failure = OnLookupFailure::kTempfail;
   const auto compiled = Compiled(server);
   EXPECT_EQ(JudgeRecipient(*compiled, LookupFailed("198.51.100.1"), nullptr, far).reason,
