@@ -14,6 +14,7 @@ expect() {
   [[ $status == "$code" ]] || fail "$*: exit $status, not $code: $(cat out err)"
   grep -qE -- "$pattern" out err || fail "$*: no '$pattern' in: $(cat out err)"
   [[ $code == 0 || ! -s out ]] || fail "$*: an error on standard output: $(cat out)"
+  [[ $code != 2 || $(wc -l <err) == 1 ]] || fail "$*: more than one line: $(cat err)"
 }
 
 expect 0 'virtual-server +SMTP services' --help
@@ -25,6 +26,11 @@ expect 2 '--output: xml not in' edge list --output xml
 expect 2 '--timeout: .*9999' --timeout 9999 edge list
 expect 2 'who are you\? --cert, --key and --ca' edge list
 expect 2 'nothing to change' virtual-server update a
+expect 2 '--add-relay-entry takes an address' virtual-server update a --add-relay-entry mail.example.com
+expect 2 'has bits beyond its mask; the subnet is 10.0.0.0/8' virtual-server create a --connection-entry 10.0.0.1/8
+expect 2 'not both at once' virtual-server update a --set relay.entries='[]' --remove-relay-entry 10.0.0.0/8
+expect 2 '--protocol-log: loud not in' virtual-server update a --protocol-log loud
+expect 2 'who are you' virtual-server check-dns mail.example.com
 expect 2 "there is no field 'fqdnn'" virtual-server update a --set fqdnn=x
 expect 2 '--listen takes ADDRESS:PORT' virtual-server create a --listen 25
 expect 2 'behind the comma stands none, starttls or implicit' virtual-server create a --listen 127.0.0.1:25,tls

@@ -1,5 +1,5 @@
 // gatepostctl: what administrators do with Gatepost, from a shell. Each noun is a file of its own; this one has the
-// options that all share, and turns outcomes into text and exit codes: 0 done, 1 failed, 2 not understood.
+// options that all share, and turns outcomes into text and exit codes: 0 done, 1 failed, 2 not understood or not valid.
 #include <CLI/CLI.hpp>
 #include <csignal>
 #include <cstdlib>
@@ -47,7 +47,7 @@ void PrintError(const absl::Status& status) {
   }
 }
 
-// One line on what was not understood, one on where to read. Exit code 2.
+// One line: what was not understood, and where to read. Exit code 2.
 int Misunderstood(const CLI::App& root, const CLI::ParseError& error) {
   std::string command = "gatepostctl";
   const CLI::App* app = &root;
@@ -63,7 +63,7 @@ int Misunderstood(const CLI::App& root, const CLI::ParseError& error) {
     what = unknown.empty() ? "what shall be done? One of" : "there is no '" + unknown.front() + "' here, only";
     for (const CLI::App* choice : choices) what += (choice == choices.front() ? " " : ", ") + choice->get_name();
   }
-  std::cerr << "gatepostctl: " << Printable(what) << "\n  see: " << command << " --help\n";
+  std::cerr << "gatepostctl: " << Printable(what) << " (see: " << command << " --help)\n";
   return 2;
 }
 
@@ -78,7 +78,7 @@ int Main(int argc, char** argv) {
       "demonstration\n"
       "(deploy/local/up) writes them to DIR/env. `gatepostctl NOUN VERB --help` explains a command and gives "
       "examples.\n"
-      "Exit codes: 0 done, 1 failed, 2 the command was not understood.");
+      "Exit codes: 0 done, 1 failed, 2 the command was not understood, or what it says is not valid.");
   Invocation invocation(std::cin, std::cout, std::cerr);
   std::string output;
   AddGlobalOptions(&root, &invocation.options, &output);
@@ -107,7 +107,8 @@ int Main(int argc, char** argv) {
       invocation.action ? invocation.action() : UsageError("nothing to do: see gatepostctl --help");
   std::cout.flush();
   if (!status.ok()) PrintError(status);
-  if (!status.ok()) return IsUsageError(status) ? 2 : 1;
+  // A mistake of the command, found here or by the service.
+  if (!status.ok()) return IsUsageError(status) || absl::IsInvalidArgument(status) ? 2 : 1;
   return std::cout ? 0 : 1;
 }
 

@@ -1,12 +1,15 @@
 // gatepostctl virtual-server: the SMTP services that the edges offer.
 #include <memory>
 #include <string>
+#include <utility>
 #include <vector>
 
 #include "gatepost/config/v1/virtual_server.grpc.pb.h"
+#include "services/ctl/check_dns.h"
 #include "services/ctl/cli.h"
 #include "services/ctl/edit.h"
 #include "services/ctl/paging.h"
+#include "services/ctl/shorthand.h"
 #include "services/ctl/yaml.h"
 
 namespace gatepost::ctl {
@@ -17,74 +20,18 @@ using VirtualServers = config::v1::VirtualServerService;
 
 constexpr char kCollection[] = "virtualServers";
 
-// The options of `create` that stand for the fields nearly everybody sets.
-struct Shorthand {
-  std::string fqdn;
-  std::vector<std::string> listen;
-  std::vector<std::string> certificates;
-  std::vector<std::string> local_domains;
-  std::vector<std::string> next_hops;
-  bool anonymous = false;
-  bool require_secure_channel = false;
+// What `update` changes besides fields as a whole: entries of lists, and a switch.
+struct ListChange {
+  std::vector<std::string> remove;
+  std::vector<std::string> add;
+
+  bool empty() const { return remove.empty() && add.empty(); }
 };
-
-// "HOST:PORT" or "[v6]:PORT".
-absl::Status SplitHostPort(std::string_view option, std::string_view text, std::string* host, uint32_t* port) {
-  const std::string wrong =
-      std::string(option) + " takes ADDRESS:PORT, such as 192.0.2.1:587 or [::1]:587, not '" + std::string(text) + "'";
-  const size_t colon = text.rfind(':');
-  if (colon == std::string_view::npos || colon == 0) return UsageError(wrong);
-  std::string_view name = text.substr(0, colon);
-  const std::string_view digits = text.substr(colon + 1);
-  if (name.front() == '[' && name.back() == ']') {
-    name = name.substr(1, name.size() - 2);
-  } else if (name.find(':') != std::string_view::npos) {
-    return UsageError(wrong);
-  }
-  if (digits.empty() || digits.size() > 5 || digits.find_first_not_of("0123456789") != std::string_view::npos)
-    return UsageError(wrong);
-  const int value = std::stoi(std::string(digits));
-  if (value < 1 || value > 65535) return UsageError(wrong);
-  *host = std::string(name);
-  *port = static_cast<uint32_t>(value);
-  return absl::OkStatus();
-}
-
-absl::Status Apply(const Shorthand& shorthand, VirtualServer* server) {
-  if (!shorthand.fqdn.empty()) server->set_fqdn(shorthand.fqdn);
-  for (const std::string& listen : shorthand.listen) {
-    const size_t comma = listen.find(',');
-    const std::string mode = comma == std::string::npos ? "starttls" : listen.substr(comma + 1);
-    auto* listener = server->add_listeners();
-    uint32_t port = 0;
-    if (absl::Status status = SplitHostPort("--listen", listen.substr(0, comma), listener->mutable_address(), &port);
-        !status.ok())
-      return status;
-    listener->set_port(port);
-    if (mode == "none") {
-      listener->set_tls_mode(config::v1::Listener::NONE);
-    } else if (mode == "starttls") {
-      listener->set_tls_mode(config::v1::Listener::STARTTLS);
-    } else if (mode == "implicit") {
-      listener->set_tls_mode(config::v1::Listener::IMPLICIT);
-    } else {
-      return UsageError("--listen " + listen + ": behind the comma stands none, starttls or implicit");
-    }
-  }
-  for (const std::string& certificate : shorthand.certificates)
-    server->add_certificates(NameOf("certificates", certificate));
-  for (const std::string& domain : shorthand.local_domains) server->add_local_domains()->set_domain(domain);
-  for (const std::string& next_hop : shorthand.next_hops) {
-    auto* hop = server->mutable_delivery()->mutable_default_route()->add_next_hops();
-    uint32_t port = 0;
-    if (absl::Status status = SplitHostPort("--next-hop", next_hop, hop->mutable_host(), &port); !status.ok())
-      return status;
-    hop->set_port(port);
-  }
-  if (shorthand.anonymous) server->mutable_authentication()->set_anonymous(true);
-  if (shorthand.require_secure_channel) server->mutable_tls()->set_require_secure_channel(true);
-  return absl::OkStatus();
-}
+struct Changes {
+  ListChange connection;
+  ListChange relay;
+  std::string protocol_log;  // on, off
+};
 
 std::string ListenerText(const config::v1::Listener& listener) {
   const bool v6 = listener.address().find(':') != std::string::npos;
@@ -150,21 +97,79 @@ absl::Status Create(Invocation* invocation, const std::string& id, const Edit& e
   request.set_virtual_server_id(IdOf(id));
   if (absl::Status status = ApplyEdit(edit, invocation->in, request.mutable_virtual_server(), nullptr); !status.ok())
     return status;
-  if (absl::Status status = Apply(shorthand, request.mutable_virtual_server()); !status.ok()) return status;
+  if (absl::Status status = ApplyShorthand(shorthand, request.mutable_virtual_server()); !status.ok()) return status;
   return Report(invocation, invocation->Call(Service::kConfig, &VirtualServers::Stub::CreateVirtualServer, request),
                 "created and started");
 }
 
-absl::Status Update(Invocation* invocation, const std::string& id, const Edit& edit, const std::string& etag) {
+absl::Status CheckForms(const std::string& list, const ListChange& change) {
+  for (const auto& [verb, texts] : {std::pair{"remove", &change.remove}, std::pair{"add", &change.add}}) {
+    for (const std::string& text : *texts) {
+      auto entry = ParseEntry("--" + std::string(verb) + "-" + list + "-entry", text);
+      if (!entry.ok()) return entry.status();
+    }
+  }
+  return absl::OkStatus();
+}
+
+// The forms are checked.
+absl::Status ChangeEntries(const std::string& list, const ListChange& change, ClientEntries* entries) {
+  for (const std::string& text : change.remove) {
+    if (RemoveEntry(*ParseEntry("", text), entries) == 0)
+      return absl::NotFoundError("the " + list + " list has no entry " + text +
+                                 ": gatepostctl virtual-server get shows what it has");
+  }
+  for (const std::string& text : change.add) *entries->Add() = *ParseEntry("", text);
+  return absl::OkStatus();
+}
+
+// Lists are sent as a whole: what is stored is read, changed, and written only if nobody has changed it meanwhile.
+absl::Status ChangeLists(Invocation* invocation, const Changes& changes,
+                         config::v1::UpdateVirtualServerRequest* request) {
+  for (const std::string& path : request->update_mask().paths()) {
+    if (path == "*" || path.starts_with("relay") || path.starts_with("connection_control"))
+      return UsageError("entries are added and removed by options, or lists are set as a whole, not both at once");
+  }
+  if (absl::Status status = CheckForms("connection", changes.connection); !status.ok()) return status;
+  if (absl::Status status = CheckForms("relay", changes.relay); !status.ok()) return status;
+  config::v1::GetVirtualServerRequest get;
+  get.set_name(request->virtual_server().name());
+  auto stored = invocation->Call(Service::kConfig, &VirtualServers::Stub::GetVirtualServer, get);
+  if (!stored.ok()) return stored.status();
+  VirtualServer* server = request->mutable_virtual_server();
+  if (server->etag().empty()) server->set_etag(stored->etag());
+  if (!changes.connection.empty()) {
+    ClientEntries* entries = server->mutable_connection_control()->mutable_entries();
+    *entries = stored->connection_control().entries();
+    request->mutable_update_mask()->add_paths("connection_control.entries");
+    if (absl::Status status = ChangeEntries("connection", changes.connection, entries); !status.ok()) return status;
+  }
+  if (!changes.relay.empty()) {
+    ClientEntries* entries = server->mutable_relay()->mutable_entries();
+    *entries = stored->relay().entries();
+    request->mutable_update_mask()->add_paths("relay.entries");
+    if (absl::Status status = ChangeEntries("relay", changes.relay, entries); !status.ok()) return status;
+  }
+  return absl::OkStatus();
+}
+
+absl::Status Update(Invocation* invocation, const std::string& id, const Edit& edit, const Changes& changes,
+                    const std::string& etag) {
   config::v1::UpdateVirtualServerRequest request;
-  if (absl::Status status =
-          ApplyEdit(edit, invocation->in, request.mutable_virtual_server(), request.mutable_update_mask());
-      !status.ok())
+  VirtualServer* server = request.mutable_virtual_server();
+  if (absl::Status status = ApplyEdit(edit, invocation->in, server, request.mutable_update_mask()); !status.ok())
     return status;
+  server->set_name(NameOf(kCollection, id));
+  if (!etag.empty()) server->set_etag(etag);
+  if (!changes.protocol_log.empty()) {
+    server->mutable_logging()->set_protocol_log(changes.protocol_log == "on");
+    request.mutable_update_mask()->add_paths("logging.protocol_log");
+  }
+  if (!changes.connection.empty() || !changes.relay.empty()) {
+    if (absl::Status status = ChangeLists(invocation, changes, &request); !status.ok()) return status;
+  }
   if (request.update_mask().paths().empty())
     return UsageError("nothing to change: give --set PATH=VALUE, --clear PATH or --file FILE");
-  request.mutable_virtual_server()->set_name(NameOf(kCollection, id));
-  if (!etag.empty()) request.mutable_virtual_server()->set_etag(etag);
   return Report(invocation, invocation->Call(Service::kConfig, &VirtualServers::Stub::UpdateVirtualServer, request),
                 "updated");
 }
@@ -213,6 +218,7 @@ void AddVirtualServer(CLI::App* root, Invocation* invocation) {
     std::string etag;
     Edit edit;
     Shorthand shorthand;
+    Changes changes;
   };
   auto arguments = std::make_shared<Arguments>();
   Arguments* a = arguments.get();
@@ -227,18 +233,7 @@ void AddVirtualServer(CLI::App* root, Invocation* invocation) {
 
   CLI::App* create = add("create", "Create a virtual server; edges serve it at once",
                          [=] { return Create(invocation, a->id, a->edit, a->shorthand); });
-  create->add_option("--fqdn", a->shorthand.fqdn, "The name that users type into their mail client");
-  Repeatable(create->add_option(
-      "--listen", a->shorthand.listen,
-      "ADDRESS:PORT[,none|starttls|implicit]: where it listens, and how TLS begins (starttls). Repeatable"));
-  Repeatable(create->add_option("--certificate", a->shorthand.certificates,
-                                "The id of a certificate (gatepostctl certificate list). Repeatable"));
-  Repeatable(create->add_option("--local-domain", a->shorthand.local_domains,
-                                "A domain whose recipients are accepted from everybody. Repeatable"));
-  Repeatable(create->add_option("--next-hop", a->shorthand.next_hops,
-                                "HOST:PORT of the mail server that takes the mail; tried in this order. Repeatable"));
-  create->add_flag("--anonymous", a->shorthand.anonymous, "Clients need not authenticate");
-  create->add_flag("--require-secure-channel", a->shorthand.require_secure_channel, "Nothing is done before TLS");
+  AddShorthandOptions(create, &a->shorthand);
   AddEditOptions(create, &a->edit, /*update=*/false);
   create->footer(
       "Example:\n"
@@ -249,19 +244,31 @@ void AddVirtualServer(CLI::App* root, Invocation* invocation) {
       "existing one.");
 
   CLI::App* update = add("update", "Change settings, live: no session is dropped",
-                         [=] { return Update(invocation, a->id, a->edit, a->etag); });
+                         [=] { return Update(invocation, a->id, a->edit, a->changes, a->etag); });
   AddEditOptions(update, &a->edit, /*update=*/true);
+  const std::string forms = std::string(": ") + kEntryForms + ". Repeatable";
+  Repeatable(update->add_option("--add-connection-entry", a->changes.connection.add,
+                                "Adds to the list of who may (not) connect" + forms));
+  Repeatable(update->add_option("--remove-connection-entry", a->changes.connection.remove, "Takes out of it" + forms));
+  Repeatable(update->add_option("--add-relay-entry", a->changes.relay.add,
+                                "Adds to the list of who may (not) send to other domains" + forms));
+  Repeatable(update->add_option("--remove-relay-entry", a->changes.relay.remove, "Takes out of it" + forms));
+  update->add_option("--protocol-log", a->changes.protocol_log, "on or off: whether commands and replies are logged")
+      ->check(CLI::IsMember({"on", "off"}).description(""));
   update->add_option("--etag", a->etag, "Only if its etag is still this one");
   update->footer(
       "Examples:\n"
       "  gatepostctl virtual-server update inbound --set messageLimits.maxMessageOctets=10485760\n"
       "  gatepostctl virtual-server update inbound --set connectionControl.entries='[{subnet: 192.0.2.0/24}, {address: "
       "\"2001:db8::1\"}]'\n"
+      "  gatepostctl virtual-server update inbound --add-relay-entry host:scanner.example.com --protocol-log on\n"
       "  gatepostctl virtual-server update inbound --clear connectionControl");
 
   CLI::App* remove =
       add("delete", "Delete a virtual server; its listeners close", [=] { return Delete(invocation, a->id, a->etag); });
   remove->add_option("--etag", a->etag, "Only if its etag is still this one");
+
+  AddCheckDns(noun, invocation);
 
   AddStateVerb<config::v1::StartVirtualServerRequest>(noun, invocation, "start",
                                                       "Open its listeners, or let a paused one accept again", "started",
