@@ -16,7 +16,8 @@ import unittest
 
 import yaml
 
-sys.path.insert(0, os.path.dirname(os.path.realpath(__file__)))
+TOP = pathlib.Path(__file__).resolve().parents[2]
+sys.path[:0] = [str(TOP / "tests" / "deploy"), str(TOP / "deploy")]
 import gomodules  # noqa: E402
 from kubernetes_policy import violations  # noqa: E402
 from kubernetes_schema import Schemas  # noqa: E402
