@@ -27,7 +27,7 @@ _given = set()
 
 def free_port(host="127.0.0.1"):
     """A port nobody listens on, never given twice in one run; outside the kernel's range for outgoing connections."""
-    for port in range(20000 + os.getpid() % 4000, 32000):
+    for port in range(20000 + os.getpid() * 97 % 4000, 32000):
         if port in _given:
             continue
         with socket.socket(socket.AF_INET6 if ":" in host else socket.AF_INET) as probe:
