@@ -25,7 +25,8 @@ struct Judgement {
   std::string login;
   bool may_submit = false;
   bool may_relay = false;
-  // For the log: "wrong_password", "unknown", "disabled", "no_password", "authzid", "prohibited", "store", "no_slot", "throttled".
+  // For the log: "wrong_password", "unknown", "disabled", "no_password", "authzid", "prohibited", "store", "no_slot",
+  // "throttled".
   std::string_view reason;
 };
 
@@ -44,9 +45,6 @@ class Authenticator {
              std::shared_ptr<const std::atomic<bool>> cancelled, Done done);
 
  private:
-  struct Account;
-  absl::StatusOr<Account> Find(const std::string& login_key) const;
-
   store::RecordStore& store_;
   Verifier& verifier_;
   CredentialCache& cache_;

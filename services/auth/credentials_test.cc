@@ -104,7 +104,7 @@ class VerifierTest : public testing::Test {
 
 TEST_F(VerifierTest, ADecoyIsFalseForTheSameWork) {
   Verifier verifier(1, clock_, random_, metrics_);
-  const std::string hash = *verifier.Hash("secret");
+  const std::string hash = verifier.Derive("secret", kLeastScramIterations)->argon2id;
   EXPECT_EQ(verifier.runs(), 1u);
   const auto ask = [&](const std::string& stored, const char* password) {
     absl::StatusOr<bool> result = false;
@@ -125,8 +125,8 @@ TEST_F(VerifierTest, ADecoyIsFalseForTheSameWork) {
 TEST_F(VerifierTest, AHashWaitsTwoSecondsForASlotToo) {
   Verifier verifier(1, clock_, random_, metrics_);
   verifier.PauseForTests(true);
-  absl::StatusOr<std::string> hash = std::string();
-  std::thread caller([&] { hash = verifier.Hash("secret"); });
+  absl::StatusOr<PasswordSecrets> hash = PasswordSecrets();
+  std::thread caller([&] { hash = verifier.Derive("secret", kLeastScramIterations); });
   while (verifier.waiting() == 0) std::this_thread::yield();
   clock_.Advance(kSlotWait);
   verifier.Tick();
@@ -145,7 +145,7 @@ TEST_F(VerifierTest, WhatWaitsAtTheEndIsAnswered) {
     }
     verifier.Stop();
     EXPECT_EQ(answered, 3);
-    EXPECT_TRUE(absl::IsUnavailable(verifier.Hash("x").status())) << "nothing waits for ever";
+    EXPECT_TRUE(absl::IsUnavailable(verifier.Derive("x", kLeastScramIterations).status())) << "nothing waits for ever";
   }
   EXPECT_GE(AvailableCores(), 1);
 }

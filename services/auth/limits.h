@@ -16,6 +16,13 @@ inline constexpr uint32_t kMostArgonMemoryKib = 64 * 1024;
 inline constexpr uint32_t kMostArgonPasses = 8;
 inline constexpr uint32_t kMostArgonLanes = 4;
 
+// SCRAM-SHA-256. What is stored beyond the bounds is not used: a client computes so many (RFC 7677 4: 4,096 at least).
+inline constexpr uint32_t kScramIterations = 65'536;
+inline constexpr uint32_t kLeastScramIterations = 4'096;
+inline constexpr uint32_t kMostScramIterations = 1'000'000;
+inline constexpr size_t kScramSaltOctets = 16;
+inline constexpr size_t kMostScramText = 512;
+
 // So long a credential waits for a verifier.
 inline constexpr std::chrono::seconds kSlotWait{2};
 // An exchange waits so long for its client.

@@ -23,6 +23,7 @@
 #include "services/auth/throttle_ledger.h"
 #include "services/auth/throttle_service.h"
 #include "services/auth/user_catalogue.h"
+#include "services/auth/user_secrets.h"
 #include "services/auth/user_service.h"
 #include "services/auth/verifier.h"
 #include "services/base/clock.h"
@@ -58,6 +59,7 @@ struct Options {
   std::string database;
   std::string master_key_file;
   int slots = 0;
+  int scram_iterations = kScramIterations;
   bool restored = false;
   bool reflection = false;
   rpc::IdentityFiles identity;
@@ -75,6 +77,11 @@ std::optional<int> ParseFlags(int argc, char** argv, Options* options) {
       ->required();
   flags.Add("verifiers", &options->slots, "Passwords verified at a time, 19 MiB each; 0: the cores less one")
       ->check(CLI::Range(0, 256));
+  flags
+      .Add("scram-iterations", &options->scram_iterations,
+           "PBKDF2's iterations in the SCRAM secrets of passwords set from now on. Change it before there are users: "
+           "names that nobody has are answered with it")
+      ->check(CLI::Range(static_cast<int>(kLeastScramIterations), static_cast<int>(kMostScramIterations)));
   flags.AddSwitch("restored", &options->restored, "The database was restored from a backup. For one start only");
   flags.AddSwitch("reflection", &options->reflection, "Offer gRPC server reflection, for development");
   rpc::AddIdentityFlags(&flags, &options->identity);
@@ -85,7 +92,8 @@ std::optional<int> ParseFlags(int argc, char** argv, Options* options) {
 // Everything that lives as long as the program, in the order in which it is built.
 class Program {
  public:
-  Program(const Options& options, base::Log& log) : options_(options), log_(log), metrics_(registry_), throttle_metrics_(registry_) {}
+  Program(const Options& options, base::Log& log)
+      : options_(options), log_(log), metrics_(registry_), throttle_metrics_(registry_) {}
 
   // What is wrong is FAILED_PRECONDITION when the administrator must change something.
   absl::Status Start();
@@ -110,6 +118,7 @@ class Program {
   std::unique_ptr<store::RecordStore> store_;
   std::unique_ptr<Verifier> verifier_;
   CredentialCache cache_{clock_, random_};
+  std::unique_ptr<UserSecrets> secrets_;
   std::unique_ptr<UserCatalogue> catalogue_;
   ThrottleMetrics throttle_metrics_;
   std::unique_ptr<ThrottleLedger> throttles_;
@@ -160,7 +169,10 @@ absl::Status Program::OpenStore() {
   GATEPOST_RETURN_IF_ERROR(CheckMasterKey());
   const int slots = options_.slots > 0 ? options_.slots : std::max(1, AvailableCores() - 1);
   verifier_ = std::make_unique<Verifier>(slots, clock_, random_, metrics_);
-  catalogue_ = std::make_unique<UserCatalogue>(*store_, *verifier_, clock_);
+  GATEPOST_ASSIGN_OR_RETURN(std::string decoy_key, SharedKey(*store_, *key_, "decoys", random_));
+  secrets_ = std::make_unique<UserSecrets>(*store_, *key_, std::move(decoy_key),
+                                           static_cast<uint32_t>(options_.scram_iterations), random_);
+  catalogue_ = std::make_unique<UserCatalogue>(*store_, *verifier_, *secrets_, clock_);
   GATEPOST_ASSIGN_OR_RETURN(std::string tag_key, SharedKey(*store_, *key_, "throttle", random_));
   throttles_ = std::make_unique<ThrottleLedger>(*store_, clock_, random_, log_, throttle_metrics_,
                                                 ThrottleLedger::Options{{}, std::move(tag_key)});
@@ -189,8 +201,9 @@ absl::Status Program::StartServers() {
   server.identity = options_.identity;
   server.reflection = options_.reflection;
   int port = 0, health_port = 0, metrics_port = 0;
-  GATEPOST_ASSIGN_OR_RETURN(server_,
-                            rpc::StartServer(server, {user_service_.get(), sasl_service_.get(), throttle_service_.get(), &health_}, &port));
+  GATEPOST_ASSIGN_OR_RETURN(
+      server_,
+      rpc::StartServer(server, {user_service_.get(), sasl_service_.get(), throttle_service_.get(), &health_}, &port));
   if (!options_.service.health_listen.empty()) {
     GATEPOST_ASSIGN_OR_RETURN(health_server_,
                               rpc::StartPlaintextServer(options_.service.health_listen, &health_, &health_port));

@@ -20,6 +20,7 @@
 #include "services/auth/revocations.h"
 #include "services/auth/sasl_service.h"
 #include "services/auth/user_catalogue.h"
+#include "services/auth/user_secrets.h"
 #include "services/auth/user_service.h"
 #include "services/auth/verifier.h"
 #include "services/base/fake_clock.h"
@@ -56,7 +57,7 @@ class TestWorld {
  public:
   static constexpr int kSlots = 2;
 
-  explicit TestWorld(int64_t most_users = kMostUsers) : catalogue_(store, verifier, clock, most_users) {
+  explicit TestWorld(int64_t most_users = kMostUsers) : catalogue_(store, verifier, secrets, clock, most_users) {
     EXPECT_TRUE(revocations.Start().ok());
     rpc::ServerOptions options;
     options.listen = "127.0.0.1:0";
@@ -128,6 +129,8 @@ class TestWorld {
   FlakyStore store{memory};
   Verifier verifier{kSlots, clock, random, metrics};
   CredentialCache cache{clock, random};
+  const store::SealingKey key = *store::SealingKey::FromBytes(std::string(32, 'm'));
+  UserSecrets secrets{store, key, std::string(32, 'd'), kLeastScramIterations, random};
 
  private:
   rpc::TestPki pki_;

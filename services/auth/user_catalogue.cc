@@ -147,13 +147,13 @@ absl::StatusOr<UserCatalogue::Password> UserCatalogue::MakePassword(const std::s
   }
   if (dry_run || !violations->empty()) {
     Wipe(&*prepared);
-    return Password{Password::Kind::kSet, ""};
+    return Password{Password::Kind::kSet, {}};
   }
-  absl::StatusOr<std::string> hash = verifier_.Hash(*std::move(prepared));
-  if (!hash.ok())
+  absl::StatusOr<PasswordSecrets> secrets = verifier_.Derive(*std::move(prepared), secrets_.scram_iterations());
+  if (!secrets.ok())
     return rpc::Error(absl::StatusCode::kUnavailable, "VERIFIERS_BUSY",
                       "no slot to hash the password within 2 s; try again");
-  return Password{Password::Kind::kSet, *std::move(hash)};
+  return Password{Password::Kind::kSet, *std::move(secrets)};
 }
 
 void UserCatalogue::Revoke(v1::User* user, store::Transaction* transaction) {
@@ -165,13 +165,15 @@ void UserCatalogue::Revoke(v1::User* user, store::Transaction* transaction) {
 }
 
 void UserCatalogue::WritePassword(v1::User* user, const Password& password, store::Transaction* transaction) {
-  const std::string key = StrCat(kVerifiers, IdOf(user->name()));
+  const std::string_view id = IdOf(user->name());
   if (password.kind == Password::Kind::kSet) {
     *user->mutable_password_set_time() = ToTimestamp(clock_.WallNow());
-    transaction->writes.push_back({key, password.hash, store::Condition::None()});
+    secrets_.Set(id, password.secrets, user->ntlm(), transaction);
   } else if (password.kind == Password::Kind::kRemoved) {
     user->clear_password_set_time();
-    transaction->writes.push_back({key, std::nullopt, store::Condition::None()});
+    secrets_.Remove(id, transaction);
+  } else if (!user->ntlm()) {
+    secrets_.RemoveNtHash(id, transaction);
   }
 }
 
@@ -327,10 +329,8 @@ absl::StatusOr<v1::User> UserCatalogue::Update(const v1::UpdateUserRequest& requ
         }
         if (missing) return AddNew(&user, password, view, transaction);
         if (password.kind == Password::Kind::kKept && Stored(user) == Stored(stored)) return absl::OkStatus();
-        if (password.kind != Password::Kind::kKept) {
-          WritePassword(&user, password, transaction);
-          Revoke(&user, transaction);
-        }
+        WritePassword(&user, password, transaction);
+        if (password.kind != Password::Kind::kKept) Revoke(&user, transaction);
         if (old_key != new_key) {
           transaction->writes.push_back({StrCat(kLogins, old_key), std::nullopt, store::Condition::None()});
           transaction->writes.push_back(
@@ -359,8 +359,7 @@ absl::Status UserCatalogue::Delete(const v1::DeleteUserRequest& request, rpc::Ca
         GATEPOST_ASSIGN_OR_RETURN(v1::User user, UserOf(record, store_.epoch()));
         Revoke(&user, transaction);
         transaction->writes.push_back({request.name(), std::nullopt, store::Condition::At(record.revision)});
-        transaction->writes.push_back(
-            {StrCat(kVerifiers, IdOf(request.name())), std::nullopt, store::Condition::None()});
+        secrets_.Remove(IdOf(request.name()), transaction);
         transaction->writes.push_back(
             {StrCat(kLogins, LoginKey(user.login())), std::nullopt, store::Condition::None()});
         return absl::OkStatus();

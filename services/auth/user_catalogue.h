@@ -18,6 +18,7 @@
 
 #include "gatepost/auth/v1/user.pb.h"
 #include "services/auth/limits.h"
+#include "services/auth/user_secrets.h"
 #include "services/auth/verifier.h"
 #include "services/base/clock.h"
 #include "services/rpc/call.h"
@@ -29,9 +30,9 @@ namespace gatepost::auth {
 class UserCatalogue {
  public:
   // The references outlive the catalogue. `most_users` is another one in tests.
-  UserCatalogue(store::RecordStore& store, Verifier& verifier, const base::Clock& clock,
+  UserCatalogue(store::RecordStore& store, Verifier& verifier, const UserSecrets& secrets, const base::Clock& clock,
                 int64_t most_users = kMostUsers)
-      : store_(store), verifier_(verifier), clock_(clock), most_users_(most_users) {}
+      : store_(store), verifier_(verifier), secrets_(secrets), clock_(clock), most_users_(most_users) {}
 
   absl::StatusOr<v1::User> Get(const v1::GetUserRequest& request, rpc::Call* call);
   absl::StatusOr<v1::ListUsersResponse> List(const v1::ListUsersRequest& request);
@@ -51,7 +52,7 @@ class UserCatalogue {
   // What is to become of a user's password.
   struct Password {
     enum class Kind { kKept, kSet, kRemoved } kind = Kind::kKept;
-    std::string hash;  // kSet; empty: it was only validated.
+    PasswordSecrets secrets;  // kSet; without an argon2id hash: it was only validated.
   };
   // Makes the writes of a change from what a view shows; none: nothing is to be changed.
   using Body = std::function<absl::Status(store::View& view, store::Transaction* transaction)>;
@@ -78,6 +79,7 @@ class UserCatalogue {
 
   store::RecordStore& store_;
   Verifier& verifier_;
+  const UserSecrets& secrets_;
   const base::Clock& clock_;
   const int64_t most_users_;
   absl::Mutex mutex_;

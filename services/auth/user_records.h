@@ -2,8 +2,11 @@
 //
 //   users/{id}         v1.User without name, etag, revision, password
 //   verifiers/{id}     the password's argon2id hash; the user's record is written with it, so that its revision tells
-//   of it logins/{key}       the id of the user with that login (prepare.h: LoginKey) revocations/{id}   since when the
-//   user's sessions are revoked, in milliseconds since 1970, decimal; kept for 24 h
+//                      of it
+//   scram/{id}         what SCRAM-SHA-256 keeps of the password (scram_secret.h); likewise
+//   ntHashes/{id}      its NT hash, sealed, of users with `ntlm`; likewise
+//   logins/{key}       the id of the user with that login (prepare.h: LoginKey)
+//   revocations/{id}   since when the user's sessions are revoked, in milliseconds since 1970, decimal; kept for 24 h
 //
 // Thread-safe.
 #pragma once
@@ -23,6 +26,8 @@ namespace gatepost::auth {
 
 inline constexpr std::string_view kUsers = "users/";
 inline constexpr std::string_view kVerifiers = "verifiers/";
+inline constexpr std::string_view kScramSecrets = "scram/";
+inline constexpr std::string_view kNtHashes = "ntHashes/";
 inline constexpr std::string_view kLogins = "logins/";
 inline constexpr std::string_view kRevocations = "revocations/";
 

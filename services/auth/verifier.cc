@@ -10,6 +10,8 @@
 #include "services/auth/limits.h"
 #include "services/auth/password_hash.h"
 #include "services/auth/prepare.h"
+#include "services/auth/scram_secret.h"
+#include "services/sasl/nt_hash.h"
 
 namespace gatepost::auth {
 namespace {
@@ -53,15 +55,22 @@ void Verifier::Verify(std::string hash, std::string password, std::shared_ptr<co
   Enqueue(std::move(job));
 }
 
-absl::StatusOr<std::string> Verifier::Hash(std::string password) {
-  absl::StatusOr<std::string> result = NoSlot();
+absl::StatusOr<PasswordSecrets> Verifier::Derive(std::string password, uint32_t scram_iterations) {
+  absl::StatusOr<PasswordSecrets> result = NoSlot();
   absl::Notification done;
   Job job;
   job.password = std::move(password);
   job.expire = [&] { done.Notify(); };
   job.run = [&](std::string& secret) {
-    result = HashPassword(secret, random_);
+    absl::StatusOr<std::string> hash = HashPassword(secret, random_);
     ++runs_;
+    if (hash.ok()) {
+      result = PasswordSecrets{.argon2id = *std::move(hash),
+                               .scram = MakeScramSecret(secret, scram_iterations, random_),
+                               .nt_hash = sasl::NtHashOf(secret)};
+    } else {
+      result = hash.status();
+    }
     Wipe(&secret);
     done.Notify();
   };

@@ -1,5 +1,6 @@
-// The threads that may run argon2id: as many as there are slots, at nice 10, so that neither memory nor the processor
-// is at the mercy of whoever guesses passwords. What waits longer than 2 s for a slot is UNAVAILABLE. Thread-safe.
+// The threads that may run argon2id and PBKDF2: as many as there are slots, at nice 10, so that neither memory nor the
+// processor is at the mercy of whoever guesses passwords. What waits longer than 2 s for a slot is UNAVAILABLE.
+// Thread-safe.
 #pragma once
 
 #include <absl/base/thread_annotations.h>
@@ -16,6 +17,7 @@
 #include <vector>
 
 #include "services/auth/metrics.h"
+#include "services/auth/user_secrets.h"
 #include "services/base/clock.h"
 #include "services/base/random.h"
 
@@ -36,8 +38,8 @@ class Verifier {
   // *cancelled is true before a slot is free, nothing is computed and nobody is answered.
   void Verify(std::string hash, std::string password, std::shared_ptr<const std::atomic<bool>> cancelled, Done done);
 
-  // The hash of a new password; blocks. UNAVAILABLE after 2 s without a slot.
-  absl::StatusOr<std::string> Hash(std::string password);
+  // What is to be kept of a new password; blocks. UNAVAILABLE after 2 s without a slot.
+  absl::StatusOr<PasswordSecrets> Derive(std::string password, uint32_t scram_iterations);
 
   // Answers what has waited too long. Called every 100 ms or so.
   void Tick();
