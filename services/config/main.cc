@@ -1,5 +1,4 @@
 // gatepost-config: flags, the long-lived objects, start and stop.
-#include <signal.h>
 #include <unistd.h>
 
 #include <chrono>
@@ -11,7 +10,6 @@
 
 #include "services/base/clock.h"
 #include "services/base/log.h"
-#include "services/base/process.h"
 #include "services/base/random.h"
 #include "services/base/status_macros.h"
 #include "services/base/strings.h"
@@ -28,14 +26,9 @@
 #include "services/config/virtual_server_service.h"
 #include "services/config/watch_hub.h"
 #include "services/config/watch_service.h"
-#include "services/metrics/exposer.h"
 #include "services/net/blocking_dns.h"
-#include "services/rpc/authorization.h"
-#include "services/rpc/call.h"
-#include "services/rpc/deny_list.h"
 #include "services/rpc/flags.h"
-#include "services/rpc/health.h"
-#include "services/rpc/server.h"
+#include "services/rpc/host.h"
 #include "services/store/sealed.h"
 #include "services/store/sqlite_store.h"
 
@@ -45,7 +38,6 @@ namespace {
 constexpr char kProgram[] = "gatepost-config";
 constexpr std::chrono::seconds kCheckInterval{1};
 constexpr std::chrono::minutes kRotationCheckInterval{1};
-constexpr std::chrono::seconds kShutdownDeadline{3};
 
 struct Options {
   std::string listen = "127.0.0.1:2050";
@@ -80,25 +72,25 @@ std::optional<int> ParseFlags(int argc, char** argv, Options* options) {
 // Everything that lives as long as the program, in the order in which it is built.
 class Program {
  public:
-  Program(const Options& options, base::Log& log) : options_(options), log_(log), metrics_(registry_) {}
+  Program(const Options& options, const rpc::Process& process);
 
   // What is wrong is FAILED_PRECONDITION when the administrator must change something.
   absl::Status Start();
-  // Runs until a signal of `signals` asks to stop.
-  void Run(const sigset_t& signals);
-  void Stop();
+  // Runs until it is asked to stop.
+  void Run();
 
  private:
   absl::Status StartDns();
   absl::Status OpenStore();
-  absl::Status StartServers();
+  absl::Status Serve();
   void AddMetrics();
   // Is the store there? Are ticket keys due?
   void Check();
 
   const Options& options_;
+  const rpc::Process& process_;
   base::Log& log_;
-  base::SystemClock clock_;
+  const base::Clock& clock_;
   base::SystemRandom random_;
   metrics::Registry registry_;
   Metrics metrics_;
@@ -112,21 +104,24 @@ class Program {
   EdgeRegistry edges_{clock_};
   std::unique_ptr<WatchHub> hub_;
 
-  std::unique_ptr<rpc::DenyList> denied_;
-  std::unique_ptr<rpc::Authorizer> authorizer_;
-  std::unique_ptr<rpc::Calls> calls_;
   std::unique_ptr<Handler> handler_;
   std::unique_ptr<VirtualServerServiceImpl> virtual_server_service_;
   std::unique_ptr<CertificateServiceImpl> certificate_service_;
   std::unique_ptr<EdgeServiceImpl> edge_service_;
   std::unique_ptr<DnsServiceImpl> dns_service_;
   std::unique_ptr<WatchServiceImpl> watch_service_;
-  rpc::HealthService health_;
-  std::unique_ptr<grpc::Server> server_;
-  std::unique_ptr<grpc::Server> health_server_;
-  std::unique_ptr<metrics::Exposer> exposer_;
+  rpc::Host host_;  // behind the services, so that it goes first
   base::MonotonicTime rotation_checked_{};
 };
+
+Program::Program(const Options& options, const rpc::Process& process)
+    : options_(options),
+      process_(process),
+      log_(process.log),
+      clock_(process.clock),
+      metrics_(registry_),
+      host_({kProgram, rpc::Role::kConfig, options.listen, options.reflection, options.identity, options.service},
+            clock_, log_, registry_) {}
 
 absl::Status Program::StartDns() {
   net::DnsOptions options;
@@ -165,57 +160,22 @@ absl::Status Program::OpenStore() {
   return catalogue_->Count().status();
 }
 
-absl::Status Program::StartServers() {
-  GATEPOST_ASSIGN_OR_RETURN(const rpc::OwnIdentity own, rpc::ReadOwnIdentity(options_.identity));
-  if (own.identity.role != rpc::Role::kConfig)
-    return absl::FailedPreconditionError(
-        base::ToAbsl(base::StrCat("--cert ", options_.identity.cert, " is of role ", rpc::RoleName(own.identity.role),
-                                  ", not config")));
-  GATEPOST_ASSIGN_OR_RETURN(denied_, rpc::DenyList::Open(options_.service.denied_identities_file, clock_));
-  authorizer_ = std::make_unique<rpc::Authorizer>(own.identity.trust_domain, denied_.get());
-  calls_ = std::make_unique<rpc::Calls>(*authorizer_, log_, registry_);
-  handler_ = std::make_unique<Handler>(*calls_);
+absl::Status Program::Serve() {
+  GATEPOST_RETURN_IF_ERROR(host_.Open());
+  handler_ = std::make_unique<Handler>(host_.calls());
   hub_ = std::make_unique<WatchHub>(*repository_, log_, metrics_);
   virtual_server_service_ = std::make_unique<VirtualServerServiceImpl>(*handler_, *catalogue_, *repository_);
   certificate_service_ = std::make_unique<CertificateServiceImpl>(*handler_, *catalogue_, *repository_);
   edge_service_ = std::make_unique<EdgeServiceImpl>(*handler_, edges_, *hub_);
   dns_service_ = std::make_unique<DnsServiceImpl>(*handler_, *catalogue_, *dns_, clock_);
-  watch_service_ =
-      std::make_unique<WatchServiceImpl>(*calls_, *authorizer_, *repository_, edges_, *hub_, clock_, log_, metrics_);
-
-  rpc::ServerOptions server;
-  server.listen = options_.listen;
-  server.identity = options_.identity;
-  server.reflection = options_.reflection;
-  int port = 0;
-  GATEPOST_ASSIGN_OR_RETURN(server_, rpc::StartServer(server,
-                                                      {virtual_server_service_.get(), certificate_service_.get(),
-                                                       edge_service_.get(), dns_service_.get(), watch_service_.get(),
-                                                       &health_},
-                                                      &port));
-  int health_port = 0;
-  if (!options_.service.health_listen.empty()) {
-    GATEPOST_ASSIGN_OR_RETURN(health_server_,
-                              rpc::StartPlaintextServer(options_.service.health_listen, &health_, &health_port));
-  }
-  int metrics_port = 0;
-  if (!options_.service.metrics_listen.empty()) {
-    GATEPOST_ASSIGN_OR_RETURN(exposer_, metrics::Exposer::Start(options_.service.metrics_listen, registry_));
-    metrics_port = exposer_->port();
-  }
-  log_.Info("started", {{"program", kProgram},
-                        {"version", metrics::BuildVersion()},
-                        {"identity", own.identity.uri},
-                        {"port", port},
-                        {"health_port", health_port},
-                        {"metrics_port", metrics_port},
-                        {"epoch", store_->epoch()},
-                        {"revision", hub_->current()}});
-  return absl::OkStatus();
+  watch_service_ = std::make_unique<WatchServiceImpl>(host_.calls(), host_.authorizer(), *repository_, edges_, *hub_,
+                                                      clock_, log_, metrics_);
+  return host_.Serve({virtual_server_service_.get(), certificate_service_.get(), edge_service_.get(),
+                      dns_service_.get(), watch_service_.get()},
+                     {{"epoch", store_->epoch()}, {"revision", hub_->current()}});
 }
 
 void Program::AddMetrics() {
-  registry_.AddProcessMetrics(kProgram);
   registry_.AddGaugeFunction("gatepost_config_revision", "The store's revision.",
                              [this] { return static_cast<double>(hub_->current()); });
   const auto count = [this](const char* name, const char* help, size_t Catalogue::Totals::*member) {
@@ -239,24 +199,20 @@ void Program::AddMetrics() {
         &EdgeRegistry::Totals::refusing);
   edges("gatepost_config_failed_listeners", "Listeners that edges could not open.",
         &EdgeRegistry::Totals::failed_listeners);
-  registry_.AddGaugeFunction(rpc::kIdentityExpiryMetric, rpc::kIdentityExpiryHelp,
-                             [this] { return rpc::OwnExpirySeconds(options_.identity); });
-  registry_.AddCounterFunction("gatepost_log_dropped_total", "Log lines dropped because the output was slow or full.",
-                               [this] { return static_cast<double>(log_.dropped()); });
 }
 
 absl::Status Program::Start() {
   GATEPOST_RETURN_IF_ERROR(OpenStore());
   AddMetrics();
-  GATEPOST_RETURN_IF_ERROR(StartServers());
+  GATEPOST_RETURN_IF_ERROR(Serve());
   Check();
   return absl::OkStatus();
 }
 
 void Program::Check() {
   const bool answers = store_->Read().ok();
-  if (answers != health_.ready()) {
-    health_.SetReady(answers);
+  if (answers != host_.health().ready()) {
+    host_.health().SetReady(answers);
     if (!answers) log_.Error("store_unavailable", {});
   }
   if (clock_.Now() - rotation_checked_ < kRotationCheckInterval) return;
@@ -271,56 +227,24 @@ void Program::Check() {
   }
 }
 
-void Program::Run(const sigset_t& signals) {
-  const timespec interval{.tv_sec = kCheckInterval.count(), .tv_nsec = 0};
-  while (true) {
-    const int signal = sigtimedwait(&signals, nullptr, &interval);
-    if (signal == SIGTERM || signal == SIGINT) return;
-    if (signal == SIGHUP) {
-      const absl::Status status = denied_->Reload();
-      log_.Info("reloaded", {{"error", base::FromAbsl(status.message())}});
-    }
-    Check();
-  }
-}
-
-void Program::Stop() {
-  log_.Info("stopping", {});
-  health_.Shutdown();
+void Program::Run() {
+  host_.Run(process_.signals, kCheckInterval, [this] { Check(); });
   // Edges open their next stream elsewhere, if there is an elsewhere.
-  hub_->Drain();
-  server_->Shutdown(std::chrono::system_clock::now() + kShutdownDeadline);
-  server_->Wait();
-  if (health_server_ != nullptr) {
-    health_server_->Shutdown(std::chrono::system_clock::now());
-    health_server_->Wait();
-  }
+  host_.Stop([this] { hub_->Drain(); });
   hub_->Stop();
-  exposer_.reset();
+  host_.StopMetrics();
   log_.Info("stopped", {});
 }
 
 int Main(int argc, char** argv) {
   Options options;
   if (const std::optional<int> exit_code = ParseFlags(argc, argv, &options)) return *exit_code;
-  base::HardenProcess();
-  base::RaiseFileLimit();
-  // Before any thread is made, so that all inherit it and signals come to Run alone.
-  sigset_t signals;
-  sigemptyset(&signals);
-  for (const int signal : {SIGTERM, SIGINT, SIGHUP}) sigaddset(&signals, signal);
-  pthread_sigmask(SIG_BLOCK, &signals, nullptr);
-
-  const base::SystemClock clock;
-  base::Log log(clock, {.debug = options.service.debug});
-  Program program(options, log);
-  if (const absl::Status status = program.Start(); !status.ok()) {
-    std::fprintf(stderr, "%s: %s\n", kProgram, std::string(base::FromAbsl(status.message())).c_str());
-    return absl::IsFailedPrecondition(status) ? 2 : 1;
-  }
-  program.Run(signals);
-  program.Stop();
-  return 0;
+  return rpc::RunProgram(kProgram, options.service.debug, [&](const rpc::Process& process) {
+    Program program(options, process);
+    absl::Status status = program.Start();
+    if (status.ok()) program.Run();
+    return status;
+  });
 }
 
 }  // namespace
