@@ -5,12 +5,13 @@
 #include <asio/steady_timer.hpp>
 #include <asio/this_coro.hpp>
 #include <asio/use_awaitable.hpp>
+#include <optional>
 #include <utility>
 #include <variant>
 
 #include "services/base/check.h"
 #include "services/edge/limits.h"
-#include "services/policy/evaluate.h"
+#include "services/smtp/judge.h"
 #include "services/smtp/limits.h"
 
 namespace gatepost::edge {
@@ -46,23 +47,9 @@ asio::awaitable<void> SessionDriver::Run() {
 }
 
 bool SessionDriver::Judge(const smtp::Action& action, smtp::Event* event) {
-  const policy::CompiledVirtualServer& policy = options_.virtual_server->policy();
-  if (const auto* ask = std::get_if<smtp::JudgeRecipient>(&action)) {
-    const smtp::Mailbox& recipient = ask->recipient->mailbox;
-    *event =
-        smtp::Judged{policy::JudgeRecipient(policy, *ask->client, ask->identity, {recipient.local, recipient.domain})};
-    return true;
-  }
-  if (const auto* ask = std::get_if<smtp::JudgeMail>(&action)) {
-    const smtp::Mailbox& sender = ask->sender->mailbox;
-    *event = smtp::Judged{policy::JudgeMail(policy, *ask->client, ask->identity, {sender.local, sender.domain})};
-    return true;
-  }
-  if (const auto* ask = std::get_if<smtp::JudgeConnection>(&action)) {
-    *event = smtp::Judged{policy::JudgeConnection(policy, *ask->client)};
-    return true;
-  }
-  return false;
+  std::optional<smtp::Judged> judged = smtp::Judge(action, options_.virtual_server->policy());
+  if (judged) *event = *std::move(judged);
+  return judged.has_value();
 }
 
 asio::awaitable<smtp::Event> SessionDriver::Perform(smtp::Action& action) {
