@@ -23,6 +23,7 @@ import yaml
 sys.path.insert(0, os.path.join(os.path.dirname(os.path.realpath(__file__)), "..", "integration"))
 from harness.client import Client, Closed  # noqa: E402
 from harness.cluster import Cluster, free_port  # noqa: E402
+from harness.dns import DnsServer  # noqa: E402
 from harness.processes import Process, wait_for  # noqa: E402
 from harness.recorder import Recorder  # noqa: E402
 
@@ -132,10 +133,14 @@ class Dashboards(unittest.TestCase):
         cls.addClassCleanup(cls.cluster.stop)
         cls.cluster.start()
         cls.cluster.create_user("alice", "alice", "secret of alice")
-        cls.cluster.virtual_server("inbound", cls.upstream.address, anonymous=True, local_domains=["in.example"])
+        # A domain entry asks DNS for each client's name.
+        cls.dns = DnsServer(ttl=1)
+        cls.addClassCleanup(cls.dns.close)
+        cls.cluster.virtual_server("inbound", cls.upstream.address, anonymous=True, local_domains=["in.example"],
+                                   connectionControl={"entries": [{"domain": "refused.example"}]})
         cls.cluster.virtual_server("submission", cls.upstream.address, listeners=("STARTTLS",), local_domains=["in.example"])
-        cls.cluster.edge("edge1")
-        cls.cluster.edge("edge2", offset=5000)
+        cls.cluster.edge("edge1", extra=("--dns-server", cls.dns.address))
+        cls.cluster.edge("edge2", offset=5000, extra=("--dns-server", cls.dns.address))
         cls.start_prometheus()
         cls.traffic = Traffic(cls.cluster)
         cls.traffic.start()
