@@ -42,6 +42,8 @@ class PathParser {
     if (!utf8_ && HasBeyondAscii(text_.substr(0, at_))) {
       return Fail(base::IsValidUtf8(text_.substr(0, at_)) ? AddressError::kNotAscii : AddressError::kSyntax);
     }
+    // A-labels may be longer than what they stand for.
+    if (utf8_ && mailbox.canonical().size() + 2 > limits::kPath) return std::nullopt;
     if (!mailbox.is_ascii() && (!base::IsValidUtf8(mailbox.local) || base::HidesSyntax(mailbox.local))) {
       return std::nullopt;
     }

@@ -164,6 +164,15 @@ TEST(Address, PathOf256OctetsIsTheLimit) {
   EXPECT_EQ(Canonical("<@x:a@" + DomainOf(252) + ">"), "");
 }
 
+TEST(Address, PathOf256OctetsIsTheLimitInALabelsToo) {
+  // "xn--" and "-yff": 58 octets where there were 52.
+  const std::string label = "\u00fc" + std::string(50, 'a');
+  const std::string path = "<a@" + label + '.' + label + '.' + label + '.' + label + '.';
+  EXPECT_TRUE(ParseForwardPath(path + std::string(16, 'd') + '>', true).path);
+  EXPECT_FALSE(ParseForwardPath(path + std::string(17, 'd') + '>', true).path);
+  EXPECT_LT(path.size() + 18, 256u);
+}
+
 TEST(Address, LabelOf63AndDomainOf255OctetsAreTheLimits) {
   EXPECT_TRUE(ParseDomain(std::string(63, 'a')));
   EXPECT_FALSE(ParseDomain(std::string(64, 'a')));

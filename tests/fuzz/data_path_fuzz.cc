@@ -20,7 +20,8 @@ void CheckPassedOn(std::string_view body) {
     if (body[i] == '\r') GATEPOST_CHECK(i + 1 < body.size() && body[i + 1] == '\n');
   }
   const std::string lines = "\r\n" + std::string(body);
-  for (size_t at = 0; (at = lines.find("\r\n.", at)) != std::string::npos; ++at) GATEPOST_CHECK(lines.substr(at + 3, 1) == ".");
+  for (size_t at = 0; (at = lines.find("\r\n.", at)) != std::string::npos; ++at)
+    GATEPOST_CHECK(lines.substr(at + 3, 1) == ".");
 }
 
 void CheckData(std::string_view octets, size_t step) {
@@ -49,6 +50,26 @@ void CheckData(std::string_view octets, size_t step) {
   if (!ended) return;
   GATEPOST_CHECK(consumed == expected.consumed && body == expected.raw && reader.octets() == expected.unstuffed.size());
   if (expected.defect == BodyDefect::kNone) GATEPOST_CHECK(reader.received_fields() == expected.received_fields);
+}
+
+void CheckBinary(std::string_view octets, size_t step) {
+  ChunkReader reader(/*binary=*/true);
+  ChunkReader at_once(/*binary=*/true);
+  std::string out;
+  for (std::string_view rest = octets; !rest.empty();) {
+    const size_t size = std::min(step, rest.size());
+    const ChunkReader::Result result = reader.Next(rest.substr(0, size));
+    GATEPOST_CHECK(result.held.empty());
+    out.append(result.body);
+    rest.remove_prefix(size);
+  }
+  reader.Finish();
+  at_once.Next(octets);
+  at_once.Finish();
+  const bool blank = octets.starts_with(' ') || octets.starts_with('\t');
+  GATEPOST_CHECK(reader.defect() == (blank ? BodyDefect::kLeadingBlank : BodyDefect::kNone));
+  GATEPOST_CHECK(out == (blank ? "" : octets) && reader.octets() == octets.size());
+  GATEPOST_CHECK(reader.received_fields() == at_once.received_fields());
 }
 
 void CheckChunks(std::string_view octets, size_t step) {
@@ -88,6 +109,7 @@ extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, size_t size) {
   for (size_t step : {size_t{1} + data[0], octets.size() + 1}) {
     gatepost::smtp::CheckData(octets, step);
     gatepost::smtp::CheckChunks(octets, step);
+    gatepost::smtp::CheckBinary(octets, step);
   }
   return 0;
 }

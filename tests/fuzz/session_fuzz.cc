@@ -1,5 +1,6 @@
 // Octets of a client -> session -> octets for the next hop (threats S9, P7). The first octet chooses:
 //   'M'  the rest are choices: a sequence of commands, answered by the session and by the reference model alike
+//   'X'  as below, and the next hop has all extensions
 //   else eight choices (the settings), then what the client sends, octet for octet
 #include <cstdint>
 #include <cstdio>
@@ -22,7 +23,8 @@ extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, size_t size) {
     if (at == choices.size()) return 0;
     return static_cast<uint8_t>(choices[at++]) % bound;
   };
-  std::string fault = model ? gatepost::smtp::RunAgainstModel(next, 60) : gatepost::smtp::RunOctets(octets, next);
+  std::string fault =
+      model ? gatepost::smtp::RunAgainstModel(next, 60) : gatepost::smtp::RunOctets(octets, next, data[0] == 'X');
   if (!fault.empty()) {
     std::fprintf(stderr, "%s\n", fault.c_str());
     std::abort();

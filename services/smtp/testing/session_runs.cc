@@ -30,14 +30,19 @@ SessionSetup MakeSetup(const NumberSource& next) {
   setup.settings.limits.recipients = 100;
   setup.settings.limits.hops = 2;
   setup.segment = next(3) == 0 ? 1 + next(20) : 0;
-  if (next(2) == 0) {
-    setup.Offer({"PIPELINING", "8BITMIME", "DSN", "SMTPUTF8", "CHUNKING", "BINARYMIME", "SIZE", "XCLIENT ADDR LOGIN"});
-    if (next(4) == 0) setup.settings.delivery.client_identity = policy::ClientIdentity::kXclient;
-    // It turns out to have changed.
-    if (next(6) == 0) setup.extensions = {"PIPELINING"};
-    if (next(6) == 0) setup.extensions = {"8BITMIME", "SMTPUTF8", "CHUNKING"};
-  }
   return setup;
+}
+
+const std::vector<std::string> kExtensions = {"PIPELINING", "8BITMIME",   "DSN",  "SMTPUTF8",
+                                              "CHUNKING",   "BINARYMIME", "SIZE", "XCLIENT ADDR LOGIN"};
+
+// A next hop that has all extensions, and perhaps turns out to have changed.
+void OfferExtensions(const NumberSource& next, SessionSetup* setup) {
+  setup->Offer(kExtensions);
+  if (next(4) == 0) setup->settings.delivery.client_identity = policy::ClientIdentity::kXclient;
+  const uint32_t changed = next(6);
+  if (changed == 1) setup->extensions = {"PIPELINING"};
+  if (changed == 2) setup->extensions = {"8BITMIME", "SMTPUTF8", "CHUNKING"};
 }
 
 // `plain`: no octet beyond ASCII.
@@ -189,6 +194,7 @@ std::string CheckUpstream(const SessionHarness& session) {
 
 std::string RunAgainstModel(const NumberSource& next, int steps) {
   SessionSetup setup = MakeSetup(next);
+  if (next(2) == 0) OfferExtensions(next, &setup);
   SessionHarness session(setup);
   SessionModel model(setup);
   session.Begin();
@@ -242,8 +248,9 @@ std::string RunAgainstModel(const NumberSource& next, int steps) {
   return CheckUpstream(session);
 }
 
-std::string RunOctets(std::string_view octets, const NumberSource& next) {
+std::string RunOctets(std::string_view octets, const NumberSource& next, bool extensions) {
   SessionSetup setup = MakeSetup(next);
+  if (extensions) setup.Offer(kExtensions);
   setup.settings.relay.authenticated_may_relay = false;
   SessionHarness session(setup);
   session.Begin();

@@ -16,8 +16,9 @@ using NumberSource = std::function<uint32_t(uint32_t bound)>;
 // hop.
 std::string RunAgainstModel(const NumberSource& next, int steps);
 
-// A client that sends `octets` in segments of any size, to a session whose settings come from `next` (threats S9): what
-// the next hop was sent is well-formed and holds no recipient that policy refuses; bounded memory.
-std::string RunOctets(std::string_view octets, const NumberSource& next);
+// A client that sends `octets` in segments of any size, to a session whose settings come from `next` (threats S9), in
+// front of a next hop that has all `extensions`, or but the usual few: what the next hop was sent is well-formed and
+// holds no recipient that policy refuses; bounded memory.
+std::string RunOctets(std::string_view octets, const NumberSource& next, bool extensions);
 
 }  // namespace gatepost::smtp
