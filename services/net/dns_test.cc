@@ -68,6 +68,10 @@ class ScriptedServer {
   base::Endpoint endpoint() const { return {*base::IpAddress::Parse("127.0.0.1"), udp_.local_endpoint().port()}; }
   void SetScript(Script script) { script_ = std::move(script); }
   int questions() const { return questions_; }
+  void Close() {
+    udp_.close();
+    acceptor_.close();
+  }
 
  private:
   static Query Parse(std::string_view octets, bool tcp) {
@@ -303,25 +307,72 @@ TEST_F(DnsTest, WhoWaitsIsToldWhenItGoes) {
   EXPECT_EQ(Await(replies)[0].outcome, DnsOutcome::kFailed);
 }
 
+TEST_F(DnsTest, AServerThatIsNotThereFailsAtOnce) {
+  DnsOptions options;
+  {
+    ScriptedServer gone(context_);
+    options.servers = {gone.endpoint()};
+    context_.poll();
+    gone.Close();
+    context_.poll();
+  }
+  auto dns = MakeDns(context_.get_executor(), clock_, options);
+  ASSERT_TRUE(dns.ok()) << dns.status();
+  dns_ = *std::move(dns);
+  const auto start = std::chrono::steady_clock::now();
+  EXPECT_EQ(Ask({{"a.example"}})[0].outcome, DnsOutcome::kFailed);
+  EXPECT_LT(std::chrono::steady_clock::now() - start, milliseconds(900));
+}
+
+class ResolverTest : public DnsTest {
+ protected:
+  void SetUp() override {
+    auto resolver = MakeResolver(context_.get_executor(), clock_, {server_.endpoint()});
+    ASSERT_TRUE(resolver.ok()) << resolver.status();
+    resolver_ = *std::move(resolver);
+  }
+  using Found = absl::StatusOr<std::vector<base::IpAddress>>;
+  Found Resolve(std::string host, base::Duration wait = seconds(5)) {
+    std::optional<Found> found;
+    asio::co_spawn(context_, resolver_->Resolve(std::move(host), std::chrono::steady_clock::now() + wait),
+                   [&found](std::exception_ptr, Found result) { found = std::move(result); });
+    while (!found) context_.run_one();
+    return *std::move(found);
+  }
+
+  std::unique_ptr<Resolver> resolver_;
+};
+
 // requirements.md R5.
-TEST_F(DnsTest, ANextHopsNameIsAskedOfTheServersGiven) {
+TEST_F(ResolverTest, ANextHopsNameIsAskedOfTheServersGiven) {
   server_.SetScript([](const Query& query) -> std::optional<std::string> {
     // As it is: the search list is the system's.
     if (query.name == "mx" && query.type == kA) return OneAddress(query.name, 60, 7);
     return WithCode(Answer(query.name, query.type, {}), kNxdomain);
   });
-  auto resolver = MakeResolver(context_.get_executor(), clock_, {server_.endpoint()});
-  ASSERT_TRUE(resolver.ok()) << resolver.status();
-  std::optional<absl::StatusOr<std::vector<base::IpAddress>>> found;
-  asio::co_spawn(
-      context_,
-      [](Resolver& r, auto* out) -> asio::awaitable<void> {
-        *out = co_await r.Resolve("mx", std::chrono::steady_clock::now() + seconds(5));
-      }(**resolver, &found),
-      asio::detached);
-  while (!found) context_.run_one();
-  ASSERT_TRUE(found->ok()) << found->status();
-  EXPECT_EQ((*found)->front().ToString(), "192.0.2.7");
+  const Found found = Resolve("mx");
+  ASSERT_TRUE(found.ok()) << found.status();
+  EXPECT_EQ(found->front().ToString(), "192.0.2.7");
+  EXPECT_TRUE(absl::IsNotFound(Resolve("other").status()));
+}
+
+// failures.md 22: what was true before is better than nothing.
+TEST_F(ResolverTest, AnAddressThatWasKnownStaysInUseWhenDnsFails) {
+  enum class Mood { kWell, kFailing, kSilent } mood = Mood::kWell;
+  server_.SetScript([&mood](const Query& query) -> std::optional<std::string> {
+    if (mood == Mood::kSilent) return std::nullopt;
+    if (mood == Mood::kFailing) return WithCode(Answer(query.name, query.type, {}), kServfail);
+    return query.type == kA ? OneAddress(query.name, 60) : Answer(query.name, query.type, {});
+  });
+  ASSERT_TRUE(Resolve("mx.example").ok());
+  clock_.Advance(std::chrono::hours(24));
+  for (const Mood bad : {Mood::kFailing, Mood::kSilent}) {
+    mood = bad;
+    const Found found = Resolve("mx.example", milliseconds(200));
+    ASSERT_TRUE(found.ok()) << found.status();
+    EXPECT_EQ(found->front().ToString(), "192.0.2.1");
+    EXPECT_FALSE(Resolve("new.example", milliseconds(200)).ok());
+  }
 }
 
 TEST(DnsCacheTest, TheLeastRecentlyUsedGoesBeyondEitherBound) {

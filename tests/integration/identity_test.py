@@ -63,7 +63,7 @@ class Identity(unittest.TestCase):
 
     def client(self, virtual_server, source="127.0.0.1", **options):
         client = Client(self.edge.port(virtual_server), source=source, **options)
-        self.addCleanup(client.sock.close)
+        self.addCleanup(lambda: client.sock.close())
         return client
 
     def banner(self, virtual_server, source):
@@ -321,7 +321,7 @@ class Proxy(Identity):
 
     def introduced(self, header, virtual_server="proxied", mode="NONE"):
         client = Client(self.edge.port(virtual_server, mode), banner=False)
-        self.addCleanup(client.sock.close)
+        self.addCleanup(lambda: client.sock.close())
         client.send(header)
         return client
 
@@ -408,7 +408,7 @@ class Proxy(Identity):
     def test_i3_only_who_is_trusted_is_believed_and_nobody_else_is_served(self):
         before = self.outcome("untrusted")
         client = Client(self.edge.port("proxied"), source="127.0.0.2", banner=False)
-        self.addCleanup(client.sock.close)
+        self.addCleanup(lambda: client.sock.close())
         self.assertIs(client.at_end(3), True)
         self.assertEqual(self.outcome("untrusted") - before, 1)
 
@@ -487,11 +487,12 @@ class ProxyUpstream(Identity):
         self.assertEqual(header[:20], V2_SIGNATURE + b"\x21\x11\0\x0c" + socket.inet_aton("127.3.0.1"))
         self.assertEqual(header[20:24], socket.inet_aton("127.0.0.1"))
         self.assertEqual(struct.unpack(">H", header[26:28])[0], self.edge.port("telling"))
-        self.assertIn(v2(0x20, 0, b""), [connection.proxy_header for connection in self.behind.connections])
+        self.behind.wait(lambda behind: v2(0x20, 0, b"") in [connection.proxy_header for connection in behind.connections],
+                         what="a probe's header")
 
     def test_u6_a_client_behind_a_proxy_is_told_as_the_proxy_said(self):
         client = Client(self.edge.port("chained"), banner=False)
-        self.addCleanup(client.sock.close)
+        self.addCleanup(lambda: client.sock.close())
         block = socket.inet_pton(socket.AF_INET6, "2001:db8::9") + socket.inet_pton(socket.AF_INET6, "2001:db8::2")
         header = v2(0x21, 0x21, block + struct.pack(">HH", 4660, 25))
         client.send(header)
