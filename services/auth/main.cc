@@ -1,9 +1,6 @@
 // gatepost-auth: validates the credentials of SMTP clients for the edges, and keeps the users. main() builds everything
 // that lives as long as the program and passes it down. Exit codes: 0 ended when asked to, 1 failure, 2 bad usage or
 // configuration.
-#include <pthread.h>
-#include <signal.h>
-#include <time.h>
 #include <unistd.h>
 
 #include <algorithm>
@@ -13,9 +10,12 @@
 #include <optional>
 #include <string>
 
+#include "services/auth/admission.h"
 #include "services/auth/authenticator.h"
 #include "services/auth/cores.h"
 #include "services/auth/credential_cache.h"
+#include "services/auth/gssapi.h"
+#include "services/auth/mechanisms.h"
 #include "services/auth/metrics.h"
 #include "services/auth/revocations.h"
 #include "services/auth/sasl_service.h"
@@ -28,18 +28,12 @@
 #include "services/auth/verifier.h"
 #include "services/base/clock.h"
 #include "services/base/log.h"
-#include "services/base/process.h"
 #include "services/base/random.h"
 #include "services/base/status_macros.h"
 #include "services/base/strings.h"
-#include "services/metrics/exposer.h"
 #include "services/metrics/metrics.h"
-#include "services/rpc/authorization.h"
-#include "services/rpc/call.h"
-#include "services/rpc/deny_list.h"
 #include "services/rpc/flags.h"
-#include "services/rpc/health.h"
-#include "services/rpc/server.h"
+#include "services/rpc/host.h"
 #include "services/store/sealed.h"
 #include "services/store/sqlite_store.h"
 
@@ -51,8 +45,6 @@ constexpr char kMasterKeyCheck[] = "masterKeyCheck";
 // How soon credentials that found no verifier are told so, and idle exchanges ended.
 constexpr std::chrono::milliseconds kTick{100};
 constexpr std::chrono::seconds kHealthCheck{1};
-// Edges move to other streams meanwhile.
-constexpr std::chrono::seconds kShutdownDeadline{3};
 
 struct Options {
   std::string listen = "127.0.0.1:2060";
@@ -60,6 +52,8 @@ struct Options {
   std::string master_key_file;
   int slots = 0;
   int scram_iterations = kScramIterations;
+  std::string keytab;
+  std::string replay_cache;
   bool restored = false;
   bool reflection = false;
   rpc::IdentityFiles identity;
@@ -82,6 +76,9 @@ std::optional<int> ParseFlags(int argc, char** argv, Options* options) {
            "PBKDF2's iterations in the SCRAM secrets of passwords set from now on. Change it before there are users: "
            "names that nobody has are answered with it")
       ->check(CLI::Range(static_cast<int>(kLeastScramIterations), static_cast<int>(kMostScramIterations)));
+  flags.Add("keytab", &options->keytab, "A Kerberos keytab with keys of smtp/HOST; without one GSSAPI is not served");
+  flags.Add("replay-cache", &options->replay_cache,
+            "Where Kerberos keeps what it has seen, e.g. file2:/var/lib/gatepost/rcache; empty: as krb5.conf says");
   flags.AddSwitch("restored", &options->restored, "The database was restored from a backup. For one start only");
   flags.AddSwitch("reflection", &options->reflection, "Offer gRPC server reflection, for development");
   rpc::AddIdentityFlags(&flags, &options->identity);
@@ -92,25 +89,24 @@ std::optional<int> ParseFlags(int argc, char** argv, Options* options) {
 // Everything that lives as long as the program, in the order in which it is built.
 class Program {
  public:
-  Program(const Options& options, base::Log& log)
-      : options_(options), log_(log), metrics_(registry_), throttle_metrics_(registry_) {}
+  Program(const Options& options, const rpc::Process& process);
 
   // What is wrong is FAILED_PRECONDITION when the administrator must change something.
   absl::Status Start();
-  // Runs until a signal of `signals` asks to stop.
-  void Run(const sigset_t& signals);
-  void Stop();
+  // Runs until it is asked to stop.
+  void Run();
 
  private:
   absl::Status OpenStore();
   absl::Status CheckMasterKey();
-  absl::Status StartServers();
+  absl::Status Serve();
   void AddMetrics();
   void CheckStore();
 
   const Options& options_;
+  const rpc::Process& process_;
   base::Log& log_;
-  base::SystemClock clock_;
+  const base::Clock& clock_;
   base::SystemRandom random_;
   metrics::Registry registry_;
   const Metrics metrics_;
@@ -123,19 +119,27 @@ class Program {
   ThrottleMetrics throttle_metrics_;
   std::unique_ptr<ThrottleLedger> throttles_;
   std::unique_ptr<Authenticator> authenticator_;
+  std::unique_ptr<Admission> admission_;
+  std::unique_ptr<GssapiServer> gssapi_;
+  std::unique_ptr<Mechanisms> mechanisms_;
   std::unique_ptr<Revocations> revocations_;
 
-  std::unique_ptr<rpc::DenyList> denied_;
-  std::unique_ptr<rpc::Authorizer> authorizer_;
-  std::unique_ptr<rpc::Calls> calls_;
   std::unique_ptr<UserServiceImpl> user_service_;
   std::unique_ptr<SaslServiceImpl> sasl_service_;
   std::unique_ptr<ThrottleServiceImpl> throttle_service_;
-  rpc::HealthService health_;
-  std::unique_ptr<grpc::Server> server_;
-  std::unique_ptr<grpc::Server> health_server_;
-  std::unique_ptr<metrics::Exposer> exposer_;
+  rpc::Host host_;  // behind the services, so that it goes first
+  base::MonotonicTime checked_{};
 };
+
+Program::Program(const Options& options, const rpc::Process& process)
+    : options_(options),
+      process_(process),
+      log_(process.log),
+      clock_(process.clock),
+      metrics_(registry_),
+      throttle_metrics_(registry_),
+      host_({kProgram, rpc::Role::kAuth, options.listen, options.reflection, options.identity, options.service}, clock_,
+            log_, registry_) {}
 
 absl::Status Program::CheckMasterKey() {
   GATEPOST_ASSIGN_OR_RETURN(const std::unique_ptr<store::View> view, store_->Read());
@@ -178,51 +182,23 @@ absl::Status Program::OpenStore() {
                                                 ThrottleLedger::Options{{}, std::move(tag_key)});
   GATEPOST_RETURN_IF_ERROR(throttles_->Start());
   authenticator_ = std::make_unique<Authenticator>(*store_, *verifier_, cache_, *throttles_, log_, metrics_);
+  admission_ = std::make_unique<Admission>(*store_, *secrets_, *throttles_, log_, metrics_);
+  gssapi_ = std::make_unique<GssapiServer>(options_.keytab, options_.replay_cache);
+  mechanisms_ = std::make_unique<Mechanisms>(*secrets_, *gssapi_, /*tokens=*/false, clock_, random_);
   revocations_ = std::make_unique<Revocations>(*store_, clock_, log_, metrics_);
   return revocations_->Start();
 }
 
-absl::Status Program::StartServers() {
-  GATEPOST_ASSIGN_OR_RETURN(const rpc::OwnIdentity own, rpc::ReadOwnIdentity(options_.identity));
-  if (own.identity.role != rpc::Role::kAuth) {
-    return absl::FailedPreconditionError(base::ToAbsl(base::StrCat("--cert ", options_.identity.cert, " is of role ",
-                                                                   rpc::RoleName(own.identity.role), ", not auth")));
-  }
-  GATEPOST_ASSIGN_OR_RETURN(denied_, rpc::DenyList::Open(options_.service.denied_identities_file, clock_));
-  authorizer_ = std::make_unique<rpc::Authorizer>(own.identity.trust_domain, denied_.get());
-  calls_ = std::make_unique<rpc::Calls>(*authorizer_, log_, registry_);
-  user_service_ = std::make_unique<UserServiceImpl>(*calls_, *catalogue_);
-  throttle_service_ = std::make_unique<ThrottleServiceImpl>(*calls_, *throttles_);
-  sasl_service_ =
-      std::make_unique<SaslServiceImpl>(*calls_, *authorizer_, *authenticator_, *revocations_, clock_, log_, metrics_);
-
-  rpc::ServerOptions server;
-  server.listen = options_.listen;
-  server.identity = options_.identity;
-  server.reflection = options_.reflection;
-  int port = 0, health_port = 0, metrics_port = 0;
-  GATEPOST_ASSIGN_OR_RETURN(
-      server_,
-      rpc::StartServer(server, {user_service_.get(), sasl_service_.get(), throttle_service_.get(), &health_}, &port));
-  if (!options_.service.health_listen.empty()) {
-    GATEPOST_ASSIGN_OR_RETURN(health_server_,
-                              rpc::StartPlaintextServer(options_.service.health_listen, &health_, &health_port));
-  }
-  if (!options_.service.metrics_listen.empty()) {
-    GATEPOST_ASSIGN_OR_RETURN(exposer_, metrics::Exposer::Start(options_.service.metrics_listen, registry_));
-    metrics_port = exposer_->port();
-  }
-  log_.Info("started", {{"program", kProgram},
-                        {"version", metrics::BuildVersion()},
-                        {"identity", own.identity.uri},
-                        {"port", port},
-                        {"health_port", health_port},
-                        {"metrics_port", metrics_port}});
-  return absl::OkStatus();
+absl::Status Program::Serve() {
+  GATEPOST_RETURN_IF_ERROR(host_.Open());
+  user_service_ = std::make_unique<UserServiceImpl>(host_.calls(), *catalogue_);
+  throttle_service_ = std::make_unique<ThrottleServiceImpl>(host_.calls(), *throttles_);
+  sasl_service_ = std::make_unique<SaslServiceImpl>(host_.calls(), host_.authorizer(), *authenticator_, *revocations_,
+                                                    clock_, log_, metrics_);
+  return host_.Serve({user_service_.get(), sasl_service_.get(), throttle_service_.get()}, {});
 }
 
 void Program::AddMetrics() {
-  registry_.AddProcessMetrics(kProgram);
   registry_.AddGaugeFunction("gatepost_auth_users", "Users; -1: the store does not answer.", [this] {
     const absl::StatusOr<int64_t> count = catalogue_->Count();
     return count.ok() ? static_cast<double>(*count) : -1;
@@ -233,82 +209,47 @@ void Program::AddMetrics() {
                              [this] { return static_cast<double>(verifier_->waiting()); });
   registry_.AddCounterFunction("gatepost_auth_argon2_total", "Runs of argon2id.",
                                [this] { return static_cast<double>(verifier_->runs()); });
-  registry_.AddGaugeFunction(rpc::kIdentityExpiryMetric, rpc::kIdentityExpiryHelp,
-                             [this] { return rpc::OwnExpirySeconds(options_.identity); });
-  registry_.AddCounterFunction("gatepost_log_dropped_total", "Log lines dropped because the output was slow or full.",
-                               [this] { return static_cast<double>(log_.dropped()); });
 }
 
 absl::Status Program::Start() {
   GATEPOST_RETURN_IF_ERROR(OpenStore());
   AddMetrics();
-  GATEPOST_RETURN_IF_ERROR(StartServers());
+  GATEPOST_RETURN_IF_ERROR(Serve());
   CheckStore();
   return absl::OkStatus();
 }
 
 void Program::CheckStore() {
   const bool answers = store_->Read().ok();
-  if (answers == health_.ready()) return;
-  health_.SetReady(answers);
+  if (answers == host_.health().ready()) return;
+  host_.health().SetReady(answers);
   if (!answers) log_.Error("store_unavailable", {});
 }
 
-void Program::Run(const sigset_t& signals) {
-  const timespec interval{.tv_sec = 0, .tv_nsec = std::chrono::nanoseconds(kTick).count()};
-  base::MonotonicTime checked = clock_.Now();
-  while (true) {
-    const int signal = sigtimedwait(&signals, nullptr, &interval);
-    if (signal == SIGTERM || signal == SIGINT) return;
-    if (signal == SIGHUP) {
-      const absl::Status status = denied_->Reload();
-      log_.Info("reloaded", {{"error", base::FromAbsl(status.message())}});
-    }
+void Program::Run() {
+  host_.Run(process_.signals, kTick, [this] {
     verifier_->Tick();
-    if (clock_.Now() - checked < kHealthCheck) continue;
-    checked = clock_.Now();
+    if (clock_.Now() - checked_ < kHealthCheck) return;
+    checked_ = clock_.Now();
     sasl_service_->Tick();
     CheckStore();
-  }
-}
-
-void Program::Stop() {
-  log_.Info("stopping", {});
-  health_.Shutdown();
-  sasl_service_->Drain();
-  server_->Shutdown(std::chrono::system_clock::now() + kShutdownDeadline);
-  server_->Wait();
-  if (health_server_ != nullptr) {
-    health_server_->Shutdown(std::chrono::system_clock::now());
-    health_server_->Wait();
-  }
+  });
+  host_.Stop([this] { sasl_service_->Drain(); });
   // Its last answers go to streams that are gone.
   verifier_->Stop();
-  exposer_.reset();
+  host_.StopMetrics();
   log_.Info("stopped", {});
 }
 
 int Main(int argc, char** argv) {
   Options options;
   if (const std::optional<int> exit_code = ParseFlags(argc, argv, &options)) return *exit_code;
-  base::HardenProcess();
-  base::RaiseFileLimit();
-  // Before any thread is made, so that all inherit it and signals come to Run alone.
-  sigset_t signals;
-  sigemptyset(&signals);
-  for (const int signal : {SIGTERM, SIGINT, SIGHUP}) sigaddset(&signals, signal);
-  pthread_sigmask(SIG_BLOCK, &signals, nullptr);
-
-  const base::SystemClock clock;
-  base::Log log(clock, {.debug = options.service.debug});
-  Program program(options, log);
-  if (const absl::Status status = program.Start(); !status.ok()) {
-    std::fprintf(stderr, "%s: %s\n", kProgram, std::string(base::FromAbsl(status.message())).c_str());
-    return absl::IsFailedPrecondition(status) ? 2 : 1;
-  }
-  program.Run(signals);
-  program.Stop();
-  return 0;
+  return rpc::RunProgram(kProgram, options.service.debug, [&](const rpc::Process& process) {
+    Program program(options, process);
+    absl::Status status = program.Start();
+    if (status.ok()) program.Run();
+    return status;
+  });
 }
 
 }  // namespace
