@@ -1,11 +1,14 @@
 #include "services/edge/configurator.h"
 
 #include <chrono>
+#include <map>
+#include <string>
 #include <utility>
 
 #include "services/base/status_macros.h"
 #include "services/base/strings.h"
 #include "services/edge/limits.h"
+#include "services/rpc/translate.h"
 
 namespace gatepost::edge {
 
@@ -75,9 +78,22 @@ absl::Status Configurator::ApplyChain(std::span<const config::v1::Unit> chain) {
                                      {"revision", resources_.revision},
                                      {"virtual_servers", snapshot->virtual_servers.size()},
                                      {"listeners_failed", parts_.listeners.failed()}});
+  ShowExpiry();
   parts_.on_applied(snapshot);
   UpdateMetrics();
   return absl::OkStatus();
+}
+
+void Configurator::ShowExpiry() {
+  std::map<CertificateExpiry::Key, int64_t> served;
+  for (const auto& [name, virtual_server] : resources_.virtual_servers) {
+    for (const std::string& certificate : virtual_server->certificates()) {
+      const config::v1::CertificateFacts& facts = resources_.certificates.at(certificate)->facts();
+      const bool rsa = facts.key_type() == config::v1::Certificate::RSA;
+      served[{std::string(rpc::IdOf(name)), rsa ? "rsa" : "ecdsa"}] = facts.not_after().seconds();
+    }
+  }
+  parts_.expiry.Show(served);
 }
 
 void Configurator::Flush() {

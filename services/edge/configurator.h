@@ -35,6 +35,7 @@ class Configurator final : public Configuration {
     Compiler& compiler;
     SnapshotStore* store;  // nullptr: in memory alone
     const EdgeMetrics& metrics;
+    CertificateExpiry& expiry;
     base::Log& log;
     const base::Clock& clock;
     // A snapshot has been applied.
@@ -60,6 +61,7 @@ class Configurator final : public Configuration {
 
  private:
   absl::Status ApplyChain(std::span<const config::v1::Unit> chain);
+  void ShowExpiry();
   void SaveLater();
 
   const Parts parts_;

@@ -233,12 +233,14 @@ int Run(const Options& options) {
     health.SetReady(ready);
     edge_metrics.ready.Set(ready ? 1 : 0);
   };
+  CertificateExpiry expiry(registry);
   Configurator configurator({.control = control.get_executor(),
                              .workers = worker_list,
                              .listeners = listeners,
                              .compiler = compiler,
                              .store = store ? &*store : nullptr,
                              .metrics = edge_metrics,
+                             .expiry = expiry,
                              .log = log,
                              .clock = clock,
                              .on_applied = [&](const std::shared_ptr<const Snapshot>& snapshot) {

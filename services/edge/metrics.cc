@@ -127,11 +127,15 @@ std::string_view ResultName(DnsLookupResult result) {
 
 namespace {
 
-size_t MechanismIndex(std::string_view mechanism) {
+// The last one stands for all others.
+template <size_t N>
+size_t IndexIn(const std::array<std::string_view, N>& labels, std::string_view label) {
   size_t i = 0;
-  while (i + 1 < kMechanismLabels.size() && kMechanismLabels[i] != mechanism) ++i;
+  while (i + 1 < N && labels[i] != label) ++i;
   return i;
 }
+
+size_t MechanismIndex(std::string_view mechanism) { return IndexIn(kMechanismLabels, mechanism); }
 
 double Seconds(base::Duration duration) { return std::chrono::duration<double>(duration).count(); }
 
@@ -187,6 +191,10 @@ ServerMetrics::ServerMetrics(metrics::Registry& registry, const std::string& id)
   }
   tls_failed_ = registry.AddCounter("gatepost_edge_tls_handshakes_total", "TLS handshakes, by version and result",
                                     {{"virtual_server", id}, {"version", "none"}, {"result", "failed"}});
+  for (size_t cipher = 0; cipher < kCipherLabels.size(); ++cipher) {
+    ciphers_[cipher] = registry.AddCounter("gatepost_edge_tls_ciphers_total", "TLS handshakes that succeeded, by suite",
+                                           {{"virtual_server", id}, {"cipher", text(kCipherLabels[cipher])}});
+  }
   const auto message = [&](const char* result) {
     return registry.AddCounter("gatepost_edge_messages_total", "Messages, by what became of them",
                                {{"virtual_server", id}, {"result", result}});
@@ -247,8 +255,9 @@ void ServerMetrics::Auth(std::string_view mechanism, smtp::AuthOutcome outcome) 
 
 void ServerMetrics::AuthAnswer(base::Duration took) const { auth_seconds_.Observe(Seconds(took)); }
 
-void ServerMetrics::TlsEstablished(policy::TlsVersion version, bool resumed) const {
-  tls_[version == policy::TlsVersion::kTls13 ? 1 : 0][resumed ? 1 : 0].Increment();
+void ServerMetrics::TlsEstablished(const policy::TlsFacts& tls) const {
+  tls_[tls.version == policy::TlsVersion::kTls13 ? 1 : 0][tls.resumed ? 1 : 0].Increment();
+  ciphers_[IndexIn(kCipherLabels, tls.cipher)].Increment();
 }
 
 void ServerMetrics::Message(const smtp::MessageResult& result) const {
@@ -276,6 +285,21 @@ void ServerMetrics::EndOfData(const smtp::UpstreamOutcome& /*outcome*/, base::Du
 }
 
 void ServerMetrics::DnsLookupTook(base::Duration took) const { dns_lookup_seconds_.Observe(Seconds(took)); }
+
+void CertificateExpiry::Show(const std::map<Key, int64_t>& served) {
+  for (const auto& [key, gauge] : gauges_) {
+    if (!served.contains(key)) gauge.Set(0);
+  }
+  for (const auto& [key, not_after] : served) {
+    auto [it, fresh] = gauges_.try_emplace(key);
+    if (fresh) {
+      it->second = registry_.AddGauge("gatepost_edge_certificate_expiry_timestamp_seconds",
+                                      "When a certificate expires that is served; 0: it no longer is",
+                                      {{"virtual_server", key.first}, {"key", key.second}});
+    }
+    it->second.Set(static_cast<double>(not_after));
+  }
+}
 
 EdgeMetrics::EdgeMetrics(metrics::Registry& registry)
     : ready(registry.AddGauge("gatepost_edge_ready", "1: a configuration is applied and the edge does not drain")),

@@ -5,6 +5,8 @@
 #pragma once
 
 #include <array>
+#include <cstdint>
+#include <map>
 #include <memory>
 #include <mutex>
 #include <optional>
@@ -14,6 +16,7 @@
 
 #include "services/base/clock.h"
 #include "services/metrics/metrics.h"
+#include "services/policy/facts.h"
 #include "services/policy/verdict.h"
 #include "services/policy/virtual_server.h"
 #include "services/smtp/session_observer.h"
@@ -37,6 +40,19 @@ enum class DnsLookupResult : uint8_t { kHit, kAnswered, kNone, kFailed, kTimedOu
 std::string_view KindName(DnsLookupKind kind);
 std::string_view ResultName(DnsLookupResult result);
 
+// A suite that TLS is done with, or "other".
+inline constexpr std::array<std::string_view, 10> kCipherLabels = {
+    "TLS_AES_128_GCM_SHA256",
+    "TLS_AES_256_GCM_SHA384",
+    "TLS_CHACHA20_POLY1305_SHA256",
+    "TLS_ECDHE_ECDSA_WITH_AES_128_GCM_SHA256",
+    "TLS_ECDHE_ECDSA_WITH_AES_256_GCM_SHA384",
+    "TLS_ECDHE_ECDSA_WITH_CHACHA20_POLY1305_SHA256",
+    "TLS_ECDHE_RSA_WITH_AES_128_GCM_SHA256",
+    "TLS_ECDHE_RSA_WITH_AES_256_GCM_SHA384",
+    "TLS_ECDHE_RSA_WITH_CHACHA20_POLY1305_SHA256",
+    "other"};
+
 // What became of a connection that has to begin with a PROXY header.
 enum class ProxyOutcome : uint8_t { kAccepted, kUntrusted, kMalformed, kTimedOut, kClosed, kNoPlace };
 std::string_view OutcomeName(ProxyOutcome outcome);
@@ -53,7 +69,7 @@ class ServerMetrics {
   void Verdict(policy::Reason reason) const { verdicts_[static_cast<size_t>(reason)].Increment(); }
   void Auth(std::string_view mechanism, smtp::AuthOutcome outcome) const;
   void AuthAnswer(base::Duration took) const;
-  void TlsEstablished(policy::TlsVersion version, bool resumed) const;
+  void TlsEstablished(const policy::TlsFacts& tls) const;
   void TlsFailed() const { tls_failed_.Increment(); }
   void Message(const smtp::MessageResult& result) const;
   void UpstreamConnect(const smtp::UpstreamOutcome& outcome, base::Duration took) const;
@@ -89,6 +105,7 @@ class ServerMetrics {
   metrics::Histogram auth_seconds_;
   std::array<std::array<metrics::Counter, 2>, 2> tls_;  // version, resumed
   metrics::Counter tls_failed_;
+  std::array<metrics::Counter, kCipherLabels.size()> ciphers_;
   metrics::Counter messages_accepted_;
   metrics::Counter messages_refused_;
   metrics::Counter messages_failed_;
@@ -121,6 +138,20 @@ class LazyServerMetrics {
   const std::string id_;
   mutable std::once_flag once_;
   mutable std::unique_ptr<const ServerMetrics> made_;
+};
+
+// When the certificates that are served expire. Thread rule: the control thread; the registry outlives it.
+class CertificateExpiry {
+ public:
+  explicit CertificateExpiry(metrics::Registry& registry) : registry_(registry) {}
+  // The virtual server's id and the kind of key, "ecdsa" or "rsa": a virtual server has at most one of each.
+  using Key = std::pair<std::string, std::string_view>;
+  // All that are served now, in seconds since 1970. What was served before and is no more shows 0.
+  void Show(const std::map<Key, int64_t>& served);
+
+ private:
+  metrics::Registry& registry_;
+  std::map<Key, metrics::Gauge> gauges_;
 };
 
 // What the edge counts as a whole.

@@ -88,7 +88,7 @@ void SessionLog::OnAuth(std::string_view mechanism, smtp::AuthOutcome outcome, s
 
 void SessionLog::OnTls(const policy::TlsFacts& tls) {
   cipher_ = tls.cipher;
-  virtual_server_->metrics().TlsEstablished(tls.version, tls.resumed);
+  virtual_server_->metrics().TlsEstablished(tls);
 }
 
 void SessionLog::OnHandshakeFailed(std::string_view why) {
