@@ -124,7 +124,7 @@ class LiveChange(unittest.TestCase):
             self.assertEqual(knocker.failures, [])
             self.assertGreater(knocker.knocks, PUSHES // 10)
         pushed = time.monotonic()
-        self.assertGreaterEqual(self.edge.metrics()['gatepost_edge_open_sessions{virtual_server="changing"}'], SESSIONS)
+        self.assertGreaterEqual(self.edge.sessions("changing"), SESSIONS)
 
         # All alive, each on its own rule.
         for session in self.sessions:

@@ -465,17 +465,27 @@ class Limits(World):
         held[0].command("QUIT")
         wait_for(lambda: self.banner(port).startswith("220 "), 10, "the place that was given back")
 
+    def change(self, identifier, listeners=("NONE",), **settings):
+        port = super().change(identifier, listeners, **settings)
+        # The place of who looked whether it listens is free again.
+        wait_for(lambda: self.edge.sessions(identifier) == len(self.held), 10, "no session but ours")
+        return port
+
+    def setUp(self):
+        super().setUp()
+        self.held = []
+
     def banner(self, port, **options):
         with Client(port, **options) as client:
             return client.banner
 
     def test_connections_of_a_virtual_server_in_total(self):
         port = self.change("total", anonymous=True, local_domains=["in.example"], connectionLimits={"maxTotal": 3, "maxPerSource": 0})
-        held = [self.client(port, source=f"127.0.0.{n}") for n in (2, 3, 4)]
+        self.held = held = [self.client(port, source=f"127.0.0.{n}") for n in (2, 3, 4)]
         self.assertEqual({c.banner for c in held}, {"220 mail.example.com ESMTP Gatepost"})
         self.assertEqual(self.banner(port, source="127.0.0.5"), self.FULL)
         self.assertTrue(self.client().banner.startswith("220 "))
-        held[0].command("QUIT")
+        held.pop().command("QUIT")
         wait_for(lambda: self.banner(port, source="127.0.0.5").startswith("220 "), 10, "the place that was given back")
         # Changed live: the next one finds room.
         port = self.change("total", anonymous=True, local_domains=["in.example"], connectionLimits={"maxTotal": 4, "maxPerSource": 0})

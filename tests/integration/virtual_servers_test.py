@@ -193,6 +193,7 @@ class SideBySide(World):
             self.assertEqual(client.banner, "554 loose.example.com Connection refused: 127.0.0.130 is not permitted")
             client.sock.close()
         # A limit on connections of one counts no connection of the other.
+        wait_for(lambda: self.edge.sessions("strict") == 0, 10, "the places of those who left")
         held = [self.greeted(loose) for _ in range(5)]
         held += [self.greeted(strict) for _ in range(2)]
         self.assertEqual(self.client(strict).banner, "421 strict.example.com Too many connections")

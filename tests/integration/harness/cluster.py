@@ -66,6 +66,10 @@ class Edge(Process):
         rows = (line.rsplit(" ", 1) for line in text.splitlines() if line and not line.startswith("#"))
         return {key: float(value) for key, value in rows}
 
+    def sessions(self, virtual_server):
+        """How many are open."""
+        return self.metrics().get(f'gatepost_edge_open_sessions{{virtual_server="{virtual_server}"}}', 0)
+
 
 class Cluster:
     """start(), then virtual_server(...), create_user(...), edge(...); stop() ends all and removes the folder."""
