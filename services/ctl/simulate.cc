@@ -173,8 +173,9 @@ void AddSimulate(CLI::App* root, Invocation* invocation) {
       ->needs(identity);
   command->add_option("--sender", a->sender, "The reverse-path; '' is the null path")->required()->type_name("ADDRESS");
   Repeatable(command->add_option("--recipient", a->recipients, "A recipient. Repeatable"))->type_name("ADDRESS");
-  command->add_option("--candidate", a->candidate_file,
-                      "Judge the virtual server as this file has it, instead of as it is stored (- for standard input)")
+  command
+      ->add_option("--candidate", a->candidate_file,
+                   "Judge the virtual server as this file has it, instead of as it is stored (- for standard input)")
       ->type_name("FILE");
   command->footer(
       "Examples:\n"

@@ -11,12 +11,11 @@ policy::Mailbox PolicyMailbox(const Mailbox& mailbox) { return {mailbox.local, m
 
 std::optional<Judged> Judge(const Action& action, const policy::CompiledVirtualServer& server, policy::Trace* trace) {
   if (const auto* ask = std::get_if<JudgeRecipient>(&action)) {
-    return Judged{policy::JudgeRecipient(server, *ask->client, ask->identity, PolicyMailbox(ask->recipient->mailbox),
-                                         trace)};
+    return Judged{
+        policy::JudgeRecipient(server, *ask->client, ask->identity, PolicyMailbox(ask->recipient->mailbox), trace)};
   }
   if (const auto* ask = std::get_if<JudgeMail>(&action)) {
-    return Judged{
-        policy::JudgeMail(server, *ask->client, ask->identity, PolicyMailbox(ask->sender->mailbox), trace)};
+    return Judged{policy::JudgeMail(server, *ask->client, ask->identity, PolicyMailbox(ask->sender->mailbox), trace)};
   }
   if (const auto* ask = std::get_if<JudgeConnection>(&action)) {
     return Judged{policy::JudgeConnection(server, *ask->client, trace)};

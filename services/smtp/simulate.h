@@ -1,6 +1,6 @@
 // What would happen to this client, identity, sender, recipients? Drives the machine that serves the wire
-// (server_session.h) with facts that are given beforehand, as a mail client would: greeting, EHLO, STARTTLS, EHLO, AUTH,
-// MAIL, each RCPT. A refusal ends it, but for that of a recipient, behind which the others are still tried.
+// (server_session.h) with facts that are given beforehand, as a mail client would: greeting, EHLO, STARTTLS, EHLO,
+// AUTH, MAIL, each RCPT. A refusal ends it, but for that of a recipient, behind which the others are still tried.
 //
 // Not simulated: limits on connections, the state of the virtual server (it is taken to be started), what the next hop
 // says (it accepts, and is one not yet seen), passwords (an identity is given, or there is none). Pure, thread-safe.

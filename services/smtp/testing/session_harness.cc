@@ -6,7 +6,7 @@
 
 #include "services/base/check.h"
 #include "services/base/strings.h"
-#include "services/policy/evaluate.h"
+#include "services/smtp/judge.h"
 
 namespace gatepost::smtp {
 namespace {}  // namespace
@@ -122,14 +122,9 @@ void SessionHarness::Run(Event event) {
           } else if constexpr (std::is_same_v<Asked, LookUpBlockLists>) {
             ++block_list_lookups_;
             return BlockListsAsked{setup_.listing};
-          } else if constexpr (std::is_same_v<Asked, JudgeConnection>) {
-            return Judged{policy::JudgeConnection(*server_, *asked.client)};
-          } else if constexpr (std::is_same_v<Asked, JudgeMail>) {
-            return Judged{policy::JudgeMail(*server_, *asked.client, asked.identity,
-                                            {asked.sender->mailbox.local, asked.sender->mailbox.domain})};
-          } else if constexpr (std::is_same_v<Asked, JudgeRecipient>) {
-            policy::Mailbox recipient{asked.recipient->mailbox.local, asked.recipient->mailbox.domain};
-            return Judged{policy::JudgeRecipient(*server_, *asked.client, asked.identity, recipient)};
+          } else if constexpr (std::is_same_v<Asked, JudgeConnection> || std::is_same_v<Asked, JudgeMail> ||
+                               std::is_same_v<Asked, JudgeRecipient>) {
+            return *Judge(asked, *server_);
           } else if constexpr (std::is_same_v<Asked, AuthCancel>) {
             auth_log_.push_back("CANCEL");
             return Done{};
@@ -170,6 +165,7 @@ Event SessionHarness::CheckPassword(std::string_view user, std::string_view pass
   if (password == "junk") return AuthAnswer{AuthMalformed{}};
   if (password == "down") return AuthAnswer{AuthUnavailable{}};
   if (password != "good") return AuthAnswer{AuthFailure{}};
+  if (setup_.identity) return AuthAnswer{AuthSuccess{*setup_.identity}};
   policy::Identity identity;
   identity.login = user;
   identity.may_submit = user != "nosubmit";

@@ -14,6 +14,7 @@
 #pragma once
 
 #include <memory>
+#include <optional>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -50,6 +51,8 @@ struct SessionSetup {
     next_hop = Capabilities::FromEhlo(lines);
     extensions = std::move(lines);
   }
+  // Who logs in with the password "good"; nullopt: the login alone is known of it.
+  std::optional<policy::Identity> identity;
   SessionObserver* observer = nullptr;
 };
 
