@@ -304,7 +304,8 @@ class Memory(World):
         self.serves()
 
     def test_partial_handshakes_come_back_to_the_baseline(self):
-        """L5: 10,000 that begin a handshake and never end it."""
+        """L5: 10,000 that begin a handshake and never end it. Descriptors are given back; memory stays with the allocator, which uses it
+        again: the second half needs no more than the first."""
         part = client_hello()[:120]
         open_before = descriptors(self.edge)
         held = []
@@ -322,7 +323,7 @@ class Memory(World):
             held.clear()
             if round_number == 0:
                 before = rss(self.edge)
-        self.assertLess(rss(self.edge) - before, MIB)
+        self.assertLess(rss(self.edge) - before, before // 20)
 
     def test_recipients_without_number_cost_constant_memory(self):
         """D4: 1,000 are taken, those beyond are 452; then the session ends. What comes after that costs nothing."""
