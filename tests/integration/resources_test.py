@@ -610,6 +610,12 @@ class Logs(World):
             self.assertNotIn(key.read_bytes(), octets)
             self.assertNotIn(base64.b64encode(key.read_bytes()), octets)
         self.assertNotIn(b"PRIVATE KEY", octets)
+        for key in (self.cluster.folder / "pki").glob("*.key"):
+            for line in key.read_bytes().splitlines()[1:-1]:
+                self.assertNotIn(line, octets, key)
+        shown = self.cluster.ctl("certificate", "get", "submission", "--output", "json") + self.cluster.ctl("edge", "list", "--output", "json")
+        self.assertIn("BEGIN CERTIFICATE", shown)
+        self.assertNotIn("PRIVATE", shown.upper())
         for secret in self.SECRETS:
             self.assertNotIn(secret.encode(), octets, secret)
             for shift in range(3):  # base64 of it, wherever in a token it began
