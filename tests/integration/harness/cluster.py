@@ -43,14 +43,15 @@ def free_port(host="127.0.0.1"):
 class Edge(Process):
     """One edge; its listeners' ports are the resources' plus its offset."""
 
-    def __init__(self, cluster, name, offset, threads, extra, pool="default"):
+    def __init__(self, cluster, name, offset, threads, extra, pool="default", wrapper=()):
+        """wrapper: a program that becomes the edge, with its arguments, such as prlimit."""
         self.cluster = cluster
         self.offset = offset
         folder = cluster.folder / name
         folder.mkdir(exist_ok=True)
         self.metrics_port = free_port()
         self.health_port = free_port()
-        argv = [binary("EDGE"), "--config-address", f"127.0.0.1:{cluster.config_port}", "--auth-address", f"127.0.0.1:{cluster.auth_port}",
+        argv = [*wrapper, binary("EDGE"), "--config-address", f"127.0.0.1:{cluster.config_port}", "--auth-address", f"127.0.0.1:{cluster.auth_port}",
                 *cluster.identity("edge", pool), "--node-id", name, "--threads", threads, "--port-offset", offset,
                 "--metrics-listen", f"127.0.0.1:{self.metrics_port}", "--health-listen", f"127.0.0.1:{self.health_port}",
                 "--snapshot-file", folder / "snapshot", "--snapshot-key-file", cluster.folder / "snapshot.key", *extra]
@@ -79,6 +80,8 @@ class Cluster:
         self.folder = pathlib.Path(tempfile.mkdtemp(prefix="gatepost-test-", dir="/tmp"))
         self.folder.chmod(0o711)
         self.config = self.auth = None
+        self.auth_options = []  # more flags of the auth service
+        self.config_options = []  # more flags of the config service
         self.config_port = free_port()
         self.auth_port = free_port()
         self.config_metrics = free_port()
@@ -120,14 +123,14 @@ class Cluster:
         self.config = Process("config", [binary("CONFIG"), "--listen", f"127.0.0.1:{self.config_port}", *self.identity("config", "default"),
                                          "--database", self.folder / "config.db", "--master-key-file", self.folder / "master.key",
                                          "--metrics-listen", f"127.0.0.1:{self.config_metrics}",
-                                         "--health-listen", f"127.0.0.1:{self.config_health}"], self.folder)
+                                         "--health-listen", f"127.0.0.1:{self.config_health}", *self.config_options], self.folder)
         self._answers(self.config_port, self.config)
 
     def start_auth(self):
         self.auth = Process("auth", [binary("AUTH"), "--listen", f"127.0.0.1:{self.auth_port}", *self.identity("auth", "default"),
                                      "--database", self.folder / "auth.db", "--master-key-file", self.folder / "master.key",
                                      "--metrics-listen", f"127.0.0.1:{self.auth_metrics}",
-                                     "--health-listen", f"127.0.0.1:{self.auth_health}"], self.folder)
+                                     "--health-listen", f"127.0.0.1:{self.auth_health}", *self.auth_options], self.folder)
         self._answers(self.auth_port, self.auth)
 
     def _answers(self, port, process):
