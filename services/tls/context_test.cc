@@ -278,7 +278,21 @@ TEST_F(ClientCertificateTest, WithoutARequestNoneIsSeen) {
   EXPECT_EQ(outcome.output.find("CN = Client CA"), std::string::npos);
 }
 
-// limits.md: 64 KiB of certificates, before any is parsed.
+// limits.md: 64 KiB of certificates.
+TEST_F(ClientCertificateTest, SixtyFourKibibytesOfCertificatesAreTakenAndNoMore) {
+  for (const size_t uris : {31, 33}) {
+    LeafOptions options{.common_name = "alice", .days = 1};
+    for (size_t i = 0; i < uris; ++i) options.uris.push_back("spiffe://x/" + std::string(2'000, 'a') + std::to_string(i));
+    Write("large.pem", *IssueLeaf(ca_, ca_key_, key_, options));
+    for (const std::string version : {"-tls1_2", "-tls1_3"}) {
+      const Outcome outcome = Connect(version + " -cert " + Path("large.pem") + " -key " + Path("client.key"));
+      EXPECT_EQ(outcome.connected, uris == 31) << outcome.detail;
+      if (!outcome.connected) EXPECT_EQ(outcome.detail, "EXCESSIVE_MESSAGE_SIZE");
+    }
+  }
+}
+
+// limits.md: before any is parsed.
 TEST_F(ClientCertificateTest, LongChainsAreBoundedByOctetsAndByNumber) {
   std::string chain;
   for (int i = 0; i < 100; ++i) chain += certificate_;
