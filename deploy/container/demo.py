@@ -23,6 +23,7 @@ import yaml
 
 sys.path[:0] = [str(pathlib.Path(__file__).resolve().parent), str(pathlib.Path(__file__).resolve().parents[1])]
 import gomodules  # noqa: E402
+import programs  # noqa: E402
 from play import Podman, probe  # noqa: E402
 
 DEPLOY = pathlib.Path(__file__).resolve().parents[1]
@@ -115,14 +116,17 @@ class Demo:
         return done.stdout.split()
 
 
-def build(podman, programs=None, images=IMAGES, options=()):
+def build(podman, where=None, images=IMAGES, options=()):
     """Builds images into the demonstration's storage; what `build` says."""
-    where = ["--bin", programs] if programs else []
-    return podman.run(DEPLOY / "container" / "build", *where, "--output", podman.folder / "bills", *options, *images, seconds=3000)
+    command = [DEPLOY / "container" / "build", *(["--bin", where] if where else []), "--output", podman.folder / "bills", *options, *images]
+    done = subprocess.run([str(c) for c in command], stdout=subprocess.PIPE, text=True, timeout=3000, env=podman.environment, check=False)
+    if done.returncode != 0:
+        raise AssertionError(f"{command[0]}: exit {done.returncode}, see above")
+    return done.stdout
 
 
 def main():
-    parser = argparse.ArgumentParser(usage=__doc__.split("\n\n")[1].replace("  deploy", "\n  deploy", 1), description=__doc__.split("\n")[0])
+    parser = argparse.ArgumentParser(usage=__doc__.split("\n\n")[1].replace("  deploy", "\n  deploy", 1), description=__doc__.split("\n")[0], allow_abbrev=False)
     parser.add_argument("verb", choices=("up", "ctl", "down"))
     parser.add_argument("--state", type=pathlib.Path, default=pathlib.Path("/var/lib/gatepost-podman"))
     parser.add_argument("--bin", type=pathlib.Path)
@@ -151,8 +155,7 @@ def main():
     if options.bin:
         ctl = options.bin / "gatepostctl"
     else:
-        subprocess.run(["bazel", "build", "//:gatepostctl"], cwd=DEPLOY.parent, check=True)
-        ctl = pathlib.Path(subprocess.run(["bazel", "info", "bazel-bin"], cwd=DEPLOY.parent, check=True, capture_output=True, text=True).stdout.strip()) / "services" / "ctl" / "gatepostctl"
+        ctl = programs.build("gatepostctl") / "ctl" / "gatepostctl"
     demo = Demo(podman, ctl.resolve())
     if options.verb == "ctl":
         demo.addresses = {name: podman.address(name) for _, name, _ in WORKLOADS}

@@ -49,8 +49,7 @@ class Podman:
         (self.folder / "containers.conf").write_text(SETTINGS.format(folder=self.folder))
         (self.folder / "storage.conf").write_text(STORAGE.format(folder=self.folder))
         (self.folder / "networks").mkdir(exist_ok=True)
-        self.environment = {**{k: v for k, v in os.environ.items() if not k.startswith("GATEPOST")},
-                            "CONTAINERS_CONF": str(self.folder / "containers.conf"), "CONTAINERS_STORAGE_CONF": str(self.folder / "storage.conf")}
+        self.environment = {**os.environ, "CONTAINERS_CONF": str(self.folder / "containers.conf"), "CONTAINERS_STORAGE_CONF": str(self.folder / "storage.conf")}
 
     def run(self, *command, check=True, seconds=120):
         """Its standard output."""
