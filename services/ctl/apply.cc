@@ -1,5 +1,6 @@
-// gatepostctl apply: makes the services agree with a file. What is not there is created, what differs is updated, in
-// the order in which things depend on each other; nothing is deleted without --prune.
+// gatepostctl apply: nothing is deleted without --prune.
+#include "services/ctl/apply.h"
+
 #include <unistd.h>
 
 #include <iostream>
@@ -17,29 +18,19 @@
 namespace gatepost::ctl {
 namespace {
 
-struct Arguments {
-  std::string file;
-  bool dry_run = false;
-  bool diff = false;
-  bool prune = false;
-  bool yes = false;
-};
-
 class Applier {
  public:
-  Applier(Invocation* invocation, const Arguments& arguments) : invocation_(invocation), arguments_(arguments) {}
+  Applier(Invocation* invocation, const ApplyOptions& options) : invocation_(invocation), options_(options) {}
 
-  absl::Status Run() {
-    auto text = ReadInput(arguments_.file, invocation_->in);
-    if (!text.ok()) return text.status();
+  absl::Status Run(std::string_view text) {
     const auto kinds = AllKinds(invocation_);
-    auto entries = ParseManifest(*text, kinds);
-    if (!entries.ok()) return UsageError(arguments_.file + ": " + std::string(entries.status().message()));
+    auto entries = ParseManifest(text, kinds);
+    if (!entries.ok()) return UsageError(options_.source + ": " + std::string(entries.status().message()));
     for (const ManifestEntry& entry : *entries) {
       absl::Status status = Apply(entry);
       if (!status.ok()) return absl::Status(status.code(), entry.name + ": " + std::string(status.message()));
     }
-    return arguments_.prune ? Prune(kinds, *entries) : absl::OkStatus();
+    return options_.prune ? Prune(kinds, *entries) : absl::OkStatus();
   }
 
  private:
@@ -52,20 +43,20 @@ class Applier {
   absl::Status Create(const ManifestEntry& entry) {
     // A dry run cannot have judged what depends on something that this very run would create.
     std::string depends_on;
-    if (arguments_.dry_run) {
+    if (options_.dry_run) {
       const std::string content = entry.resource->ShortDebugString();
       for (const std::string& name : would_create_) {
         if (content.find("\"" + name + "\"") != std::string::npos) depends_on = name;
       }
     }
     if (depends_on.empty()) {
-      auto created = entry.kind->Create(*entry.resource, arguments_.dry_run);
+      auto created = entry.kind->Create(*entry.resource, options_.dry_run);
       if (!created.ok()) return created.status();
       if (absl::Status status = ShowDiff(nullptr, **created); !status.ok()) return status;
     }
     would_create_.insert(entry.name);
     Say(entry.name,
-        arguments_.dry_run
+        options_.dry_run
             ? "would be created" + (depends_on.empty() ? "" : " (not judged yet: it needs " + depends_on + ")")
             : "created");
     return absl::OkStatus();
@@ -97,11 +88,11 @@ class Applier {
       return absl::OkStatus();
     }
     if (absl::Status status = ShowDiff(&current, **effective); !status.ok()) return status;
-    if (!arguments_.dry_run) {
+    if (!options_.dry_run) {
       auto updated = entry.kind->Update(*wanted, mask, /*validate_only=*/false);
       if (!updated.ok()) return updated.status();
     }
-    Say(entry.name, arguments_.dry_run ? "would be updated" : "updated");
+    Say(entry.name, options_.dry_run ? "would be updated" : "updated");
     return absl::OkStatus();
   }
 
@@ -112,7 +103,7 @@ class Applier {
   }
 
   absl::Status ShowDiff(const google::protobuf::Message* before, const google::protobuf::Message& after) {
-    if (!arguments_.diff) return absl::OkStatus();
+    if (!options_.diff) return absl::OkStatus();
     absl::StatusOr<std::string> old_text = "";
     if (before != nullptr) old_text = ResourceYaml(*Comparable(*before));
     if (!old_text.ok()) return old_text.status();
@@ -140,10 +131,10 @@ class Applier {
       }
     }
     if (surplus.empty()) return absl::OkStatus();
-    if (!arguments_.dry_run && !arguments_.yes) {
+    if (!options_.dry_run && !options_.yes) {
       invocation_->err << "Not in the file, to be deleted:\n";
       for (const auto& [kind, name] : surplus) invocation_->err << "  " << name << '\n';
-      if (arguments_.file == "-" || isatty(STDIN_FILENO) == 0)
+      if (options_.source == "-" || isatty(STDIN_FILENO) == 0)
         return UsageError("--prune asks before it deletes; without a terminal give --yes. Nothing was deleted");
       invocation_->err << "Delete them? [y/N] " << std::flush;
       std::string answer;
@@ -151,11 +142,11 @@ class Applier {
       if (answer != "y" && answer != "Y" && answer != "yes") return absl::CancelledError("nothing was deleted");
     }
     for (const auto& [kind, name] : surplus) {
-      if (!arguments_.dry_run) {
+      if (!options_.dry_run) {
         absl::Status status = kind->Delete(name);
         if (!status.ok()) return absl::Status(status.code(), name + ": " + std::string(status.message()));
       }
-      Say(name, arguments_.dry_run ? "would be deleted" : "deleted");
+      Say(name, options_.dry_run ? "would be deleted" : "deleted");
     }
     return absl::OkStatus();
   }
@@ -163,22 +154,26 @@ class Applier {
   void Say(const std::string& name, std::string_view what) { invocation_->out << name << ' ' << what << '\n'; }
 
   Invocation* const invocation_;
-  const Arguments arguments_;
+  const ApplyOptions options_;
   std::set<std::string> would_create_;
 };
 
 }  // namespace
 
+absl::Status ApplyManifest(Invocation* invocation, std::string_view text, const ApplyOptions& options) {
+  return Applier(invocation, options).Run(text);
+}
+
 void AddApply(CLI::App* root, Invocation* invocation) {
   CLI::App* command = root->add_subcommand("apply", "Make the services agree with a file of resources");
   command->fallthrough();
-  auto arguments = std::make_shared<Arguments>();
-  command->add_option("-f,--file", arguments->file, "A YAML stream or a JSON array (- for standard input)")->required();
-  command->add_flag("--dry-run", arguments->dry_run, "Let the services judge everything, change nothing");
-  command->add_flag("--diff", arguments->diff, "Show the lines that change");
-  command->add_flag("--prune", arguments->prune,
+  auto options = std::make_shared<ApplyOptions>();
+  command->add_option("-f,--file", options->source, "A YAML stream or a JSON array (- for standard input)")->required();
+  command->add_flag("--dry-run", options->dry_run, "Let the services judge everything, change nothing");
+  command->add_flag("--diff", options->diff, "Show the lines that change");
+  command->add_flag("--prune", options->prune,
                     "Delete what the file does not name, of the kinds that it has; lists them and asks");
-  command->add_flag("--yes", arguments->yes, "Do not ask before --prune deletes");
+  command->add_flag("--yes", options->yes, "Do not ask before --prune deletes");
   command->footer(
       "Each document is a resource with its kind (Certificate, User, VirtualServer), as `get` and `list` print it with "
       "--output yaml:\n"
@@ -186,7 +181,13 @@ void AddApply(CLI::App* root, Invocation* invocation) {
       "  name: virtualServers/inbound\n"
       "  fqdn: mx.example.com\n"
       "Fields that are absent have their default; unknown fields are errors.");
-  command->callback([=] { invocation->action = [=] { return Applier(invocation, *arguments).Run(); }; });
+  command->callback([=] {
+    invocation->action = [=]() -> absl::Status {
+      auto text = ReadInput(options->source, invocation->in);
+      if (!text.ok()) return text.status();
+      return ApplyManifest(invocation, *text, *options);
+    };
+  });
 }
 
 }  // namespace gatepost::ctl

@@ -101,6 +101,7 @@ void AddEdge(CLI::App* root, Invocation* invocation);
 void AddSimulate(CLI::App* root, Invocation* invocation);
 void AddPki(CLI::App* root, Invocation* invocation);
 void AddApply(CLI::App* root, Invocation* invocation);
+void AddImport(CLI::App* root, Invocation* invocation);
 void AddCompletion(CLI::App* root, Invocation* invocation);
 
 }  // namespace gatepost::ctl

@@ -19,7 +19,7 @@ expect() {
 
 expect 0 'virtual-server +SMTP services' --help
 expect 0 'Example:' virtual-server create --help
-expect 2 'what shall be done\? One of virtual-server, certificate, user, throttle, edge, simulate, apply, pki, completion'
+expect 2 'what shall be done\? One of virtual-server, certificate, user, throttle, edge, simulate, apply, import, pki, completion'
 expect 2 "there is no 'frobnicate' here, only virtual-server" frobnicate
 expect 2 'see: gatepostctl user create --help' user create alice
 expect 2 '--output: xml not in' edge list --output xml

@@ -89,6 +89,7 @@ int Main(int argc, char** argv) {
   AddEdge(&root, &invocation);
   AddSimulate(&root, &invocation);
   AddApply(&root, &invocation);
+  AddImport(&root, &invocation);
   AddPki(&root, &invocation);
   AddCompletion(&root, &invocation);
 
