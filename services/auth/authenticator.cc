@@ -10,24 +10,16 @@
 #include "services/base/strings.h"
 
 namespace gatepost::auth {
-namespace {
-
-std::string WithDomain(std::string_view login, std::string_view domain) {
-  return login.find('@') == login.npos && !domain.empty() ? base::StrCat(login, '@', domain) : std::string(login);
-}
-
-}  // namespace
-
 void Authenticator::Judge(sasl::PasswordClaim claim, std::string_view default_domain, const base::IpAddress& client,
                           std::shared_ptr<const std::atomic<bool>> cancelled, Done done) {
-  const std::optional<std::string> login = PrepareLogin(WithDomain(claim.login, default_domain));
+  const std::optional<std::string> login = PrepareLogin(claim.login, default_domain);
   std::optional<std::string> password = PreparePassword(claim.password);
   Wipe(&claim.password);
   std::string_view refused;
   if (!login || !password) refused = "prohibited";
   // Acting as somebody else needs a policy that maps it, and there is none: oneself alone.
   if (login && !claim.authorization.empty()) {
-    const std::optional<std::string> other = PrepareLogin(WithDomain(claim.authorization, default_domain));
+    const std::optional<std::string> other = PrepareLogin(claim.authorization, default_domain);
     if (!other || LoginKey(*other) != LoginKey(*login)) refused = "authzid";
   }
 

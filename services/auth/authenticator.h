@@ -5,6 +5,7 @@
 #include <atomic>
 #include <functional>
 #include <memory>
+#include <optional>
 #include <string>
 #include <string_view>
 
@@ -25,6 +26,7 @@ struct Judgement {
   std::string login;
   bool may_submit = false;
   bool may_relay = false;
+  std::optional<std::string> final;  // the mechanism's last words to the client
   // For the log: "wrong_password", "unknown", "disabled", "no_password", "authzid", "prohibited", "store", "no_slot",
   // "throttled".
   std::string_view reason;

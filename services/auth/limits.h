@@ -41,6 +41,7 @@ inline constexpr std::chrono::hours kRevocationTime{24};
 
 inline constexpr int64_t kMostUsers = 1'000'000;
 inline constexpr size_t kMostDisplayNameCharacters = 100;
+inline constexpr size_t kMostCertificates = 10;
 inline constexpr size_t kMostRequestIdOctets = 64;
 // Of one page of users.
 inline constexpr size_t kMostPageOctets = 2 << 20;

@@ -22,11 +22,13 @@
 #include "services/auth/shared_key.h"
 #include "services/auth/throttle_ledger.h"
 #include "services/auth/throttle_service.h"
+#include "services/auth/token_issuers.h"
 #include "services/auth/user_catalogue.h"
 #include "services/auth/user_secrets.h"
 #include "services/auth/user_service.h"
 #include "services/auth/verifier.h"
 #include "services/base/clock.h"
+#include "services/base/file.h"
 #include "services/base/log.h"
 #include "services/base/random.h"
 #include "services/base/status_macros.h"
@@ -54,6 +56,8 @@ struct Options {
   int scram_iterations = kScramIterations;
   std::string keytab;
   std::string replay_cache;
+  std::string token_issuers;
+  std::string jwks_ca;
   bool restored = false;
   bool reflection = false;
   rpc::IdentityFiles identity;
@@ -79,6 +83,10 @@ std::optional<int> ParseFlags(int argc, char** argv, Options* options) {
   flags.Add("keytab", &options->keytab, "A Kerberos keytab with keys of smtp/HOST; without one GSSAPI is not served");
   flags.Add("replay-cache", &options->replay_cache,
             "Where Kerberos keeps what it has seen, e.g. file2:/var/lib/gatepost/rcache; empty: as krb5.conf says");
+  flags.Add("token-issuers", &options->token_issuers,
+            "A JSON file that says whose bearer tokens are taken; without one OAUTHBEARER and XOAUTH2 are not served");
+  flags.Add("jwks-ca", &options->jwks_ca,
+            "PEM of the CAs believed when keys are fetched by HTTPS; empty: the system's");
   flags.AddSwitch("restored", &options->restored, "The database was restored from a backup. For one start only");
   flags.AddSwitch("reflection", &options->reflection, "Offer gRPC server reflection, for development");
   rpc::AddIdentityFlags(&flags, &options->identity);
@@ -120,6 +128,8 @@ class Program {
   std::unique_ptr<ThrottleLedger> throttles_;
   std::unique_ptr<Authenticator> authenticator_;
   std::unique_ptr<Admission> admission_;
+  std::unique_ptr<KeySource> key_source_;
+  std::unique_ptr<TokenIssuers> tokens_;
   std::unique_ptr<GssapiServer> gssapi_;
   std::unique_ptr<Mechanisms> mechanisms_;
   std::unique_ptr<Revocations> revocations_;
@@ -183,8 +193,18 @@ absl::Status Program::OpenStore() {
   GATEPOST_RETURN_IF_ERROR(throttles_->Start());
   authenticator_ = std::make_unique<Authenticator>(*store_, *verifier_, cache_, *throttles_, log_, metrics_);
   admission_ = std::make_unique<Admission>(*store_, *secrets_, *throttles_, log_, metrics_);
+  if (!options_.token_issuers.empty()) {
+    GATEPOST_ASSIGN_OR_RETURN(const std::string text, base::ReadFile(options_.token_issuers));
+    absl::StatusOr<std::vector<TokenIssuer>> issuers = ParseTokenIssuers(text);
+    if (!issuers.ok()) {
+      return absl::FailedPreconditionError(base::ToAbsl(
+          base::StrCat("--token-issuers ", options_.token_issuers, ": ", base::FromAbsl(issuers.status().message()))));
+    }
+    key_source_ = std::make_unique<SystemKeySource>(options_.jwks_ca);
+    tokens_ = std::make_unique<TokenIssuers>(*std::move(issuers), *key_source_, clock_, log_);
+  }
   gssapi_ = std::make_unique<GssapiServer>(options_.keytab, options_.replay_cache);
-  mechanisms_ = std::make_unique<Mechanisms>(*secrets_, *gssapi_, /*tokens=*/false, clock_, random_);
+  mechanisms_ = std::make_unique<Mechanisms>(*secrets_, *gssapi_, /*tokens=*/tokens_ != nullptr, clock_, random_);
   revocations_ = std::make_unique<Revocations>(*store_, clock_, log_, metrics_);
   return revocations_->Start();
 }
@@ -193,8 +213,9 @@ absl::Status Program::Serve() {
   GATEPOST_RETURN_IF_ERROR(host_.Open());
   user_service_ = std::make_unique<UserServiceImpl>(host_.calls(), *catalogue_);
   throttle_service_ = std::make_unique<ThrottleServiceImpl>(host_.calls(), *throttles_);
-  sasl_service_ = std::make_unique<SaslServiceImpl>(host_.calls(), host_.authorizer(), *authenticator_, *revocations_,
-                                                    clock_, log_, metrics_);
+  sasl_service_ = std::make_unique<SaslServiceImpl>(host_.calls(), host_.authorizer(), *mechanisms_,
+                                                    SaslExchange::Judges{*authenticator_, *admission_, tokens_.get()},
+                                                    *revocations_, clock_, log_, metrics_);
   return host_.Serve({user_service_.get(), sasl_service_.get(), throttle_service_.get()}, {});
 }
 

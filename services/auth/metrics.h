@@ -15,7 +15,9 @@ enum class Outcome { kSuccess, kCredentials, kMalformed, kMechanism, kUnavailabl
 inline constexpr std::array<std::string_view, 8> kOutcomeNames = {
     "success", "credentials", "malformed", "mechanism", "unavailable", "expired", "cancelled", "throttled"};
 // What is served, and what clients invent.
-inline constexpr std::array<std::string_view, 3> kMechanismLabels = {"PLAIN", "LOGIN", "other"};
+inline constexpr std::array<std::string_view, 10> kMechanismLabels = {
+    "PLAIN",  "LOGIN",       "SCRAM-SHA-256", "SCRAM-SHA-256-PLUS", "NTLM",
+    "GSSAPI", "OAUTHBEARER", "XOAUTH2",       "EXTERNAL",           "other"};
 
 struct Metrics {
   Metrics() = default;

@@ -33,6 +33,10 @@ std::optional<std::string> Prepare(std::string_view text, size_t most) {
 }  // namespace
 
 std::optional<std::string> PrepareLogin(std::string_view login) { return Prepare(login, sasl::kMostLoginOctets); }
+std::optional<std::string> PrepareLogin(std::string_view login, std::string_view default_domain) {
+  if (default_domain.empty() || login.find('@') != login.npos) return PrepareLogin(login);
+  return PrepareLogin(base::StrCat(login, '@', default_domain));
+}
 std::optional<std::string> PreparePassword(std::string_view password) {
   return Prepare(password, sasl::kMostPasswordOctets);
 }

@@ -11,6 +11,8 @@ namespace gatepost::auth {
 // nullopt: not UTF-8, empty or too long after preparation (255 and 1,024 octets), with a NUL, a control character or
 // another character that SASLprep prohibits.
 std::optional<std::string> PrepareLogin(std::string_view login);
+// With `default_domain` appended to a login without an @, if it is not empty.
+std::optional<std::string> PrepareLogin(std::string_view login, std::string_view default_domain);
 std::optional<std::string> PreparePassword(std::string_view password);
 
 // What logins are compared by: the prepared form without regard to the case of ASCII letters.

@@ -8,6 +8,7 @@
 #include <variant>
 
 #include "services/auth/limits.h"
+#include "services/auth/prepare.h"
 #include "services/auth/user_records.h"
 #include "services/base/strings.h"
 #include "services/rpc/status_details.h"
@@ -22,13 +23,6 @@ using v1::Failure;
 
 constexpr std::string_view kMethod = "gatepost.auth.v1.SaslService.Authenticate";
 
-// nullptr: not served.
-std::unique_ptr<sasl::Mechanism> MakeMechanism(std::string_view name) {
-  if (name == "PLAIN") return sasl::MakePlain();
-  if (name == "LOGIN") return sasl::MakeLogin();
-  return nullptr;
-}
-
 Failure::Category CategoryOf(Outcome outcome) {
   switch (outcome) {
     case Outcome::kCredentials:
@@ -38,7 +32,7 @@ Failure::Category CategoryOf(Outcome outcome) {
     case Outcome::kMechanism:
       return Failure::MECHANISM;
     case Outcome::kThrottled:
-      return v1::Failure::THROTTLED;
+      return Failure::THROTTLED;
     case Outcome::kExpired:
       return Failure::EXPIRED;
     case Outcome::kSuccess:
@@ -69,15 +63,13 @@ class SaslServiceImpl::Stream final : public grpc::ServerBidiReactor<Authenticat
     service_.metrics_.streams.Add(1);
     service_.revocations_.Add(this);
     absl::MutexLock lock(&mutex_);
-    AuthenticateResponse response;
-    for (const char* name : {"PLAIN", "LOGIN"}) response.mutable_mechanisms()->add_names(name);
-    Send(std::move(response));
+    SendMechanisms();
     if (draining) SendDraining();
     if (!ending_) StartRead(&request_);
   }
 
   void OnReadDone(bool ok) override {
-    std::optional<Claim> claim;
+    std::optional<Job> job;
     {
       absl::MutexLock lock(&mutex_);
       if (!ok) {
@@ -85,11 +77,11 @@ class SaslServiceImpl::Stream final : public grpc::ServerBidiReactor<Authenticat
         return EndWhenEmpty();
       }
       if (ending_) return;
-      claim = Take(request_);
+      job = Take(request_);
       request_.Clear();
     }
     // Without the lock: it may be answered on this thread.
-    if (claim) Ask(*std::move(claim));
+    if (job) Run(*job);
     absl::MutexLock lock(&mutex_);
     if (ending_) return;
     // A peer that does not take its answers is not read from.
@@ -142,11 +134,12 @@ class SaslServiceImpl::Stream final : public grpc::ServerBidiReactor<Authenticat
     SendDraining();
   }
 
-  void Tick(base::MonotonicTime now) {
+  void Tick(base::MonotonicTime now, bool other_mechanisms) {
     absl::MutexLock lock(&mutex_);
+    if (other_mechanisms) SendMechanisms();
     for (auto entry = exchanges_.begin(); entry != exchanges_.end();) {
       const auto next = std::next(entry);
-      if (!entry->second.verifying && now - entry->second.waiting_since >= kExchangeIdle)
+      if (!entry->second.busy && now - entry->second.waiting_since >= kExchangeIdle)
         Fail(entry, Outcome::kExpired, "idle");
       entry = next;
     }
@@ -155,26 +148,26 @@ class SaslServiceImpl::Stream final : public grpc::ServerBidiReactor<Authenticat
 
  private:
   struct Exchange {
-    std::unique_ptr<sasl::Mechanism> mechanism;
+    std::shared_ptr<SaslExchange> machine;
     std::string name;  // Of the mechanism.
-    std::string virtual_server, default_domain, address, session_id;
-    bool verifying = false;  // Else the client has to answer.
+    std::string virtual_server, address, session_id;
+    bool busy = false;  // Else the client has to answer.
     base::MonotonicTime waiting_since, asked;
     uint64_t began = 0;  // Revocations told before.
     // Set when nobody wants the answer any more; also what tells this exchange from a later one with its id.
     std::shared_ptr<std::atomic<bool>> cancelled = std::make_shared<std::atomic<bool>>(false);
   };
   using Exchanges = std::map<uint64_t, Exchange>;
-  struct Claim {
+  // What the machine of an exchange is to be told, without the lock.
+  struct Job {
     uint64_t id = 0;
-    sasl::PasswordClaim password;
-    std::string default_domain;
-    std::string address;
+    std::shared_ptr<SaslExchange> machine;
+    bool begins = false;
+    std::optional<std::string> octets;
     std::shared_ptr<std::atomic<bool>> cancelled;
   };
 
-  // What a message asks to be verified, if anything.
-  std::optional<Claim> Take(AuthenticateRequest& request) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_) {
+  std::optional<Job> Take(AuthenticateRequest& request) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_) {
     const uint64_t id = request.exchange_id();
     const auto known = exchanges_.find(id);
     switch (request.step_case()) {
@@ -190,11 +183,11 @@ class SaslServiceImpl::Stream final : public grpc::ServerBidiReactor<Authenticat
           return std::nullopt;
         }
         // Before there was a challenge: the edge is out of step, and so is what its client would be told.
-        if (known->second.verifying) {
+        if (known->second.busy) {
           Fail(known, Outcome::kUnavailable, "out_of_step");
           return std::nullopt;
         }
-        return Step(known, known->second.mechanism->Next(request.response().data()));
+        return MakeJob(known, /*begins=*/false, std::move(*request.mutable_response()->mutable_data()));
       }
       case AuthenticateRequest::kCancel:
         if (known != exchanges_.end()) Remove(known, Outcome::kCancelled);
@@ -206,8 +199,8 @@ class SaslServiceImpl::Stream final : public grpc::ServerBidiReactor<Authenticat
     return std::nullopt;
   }
 
-  std::optional<Claim> Start(uint64_t id, v1::Start& start) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_) {
-    std::unique_ptr<sasl::Mechanism> mechanism = MakeMechanism(start.mechanism());
+  std::optional<Job> Start(uint64_t id, v1::Start& start) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_) {
+    std::unique_ptr<sasl::Mechanism> mechanism = service_.mechanisms_.Make(start);
     if (mechanism == nullptr || exchanges_.size() >= kMostExchanges) {
       const Outcome outcome = mechanism == nullptr ? Outcome::kMechanism : Outcome::kUnavailable;
       service_.metrics_.Ended(start.mechanism(), outcome);
@@ -215,50 +208,47 @@ class SaslServiceImpl::Stream final : public grpc::ServerBidiReactor<Authenticat
       return std::nullopt;
     }
     Exchange exchange;
-    exchange.mechanism = std::move(mechanism);
+    // An edge of ours always says who its client is; without an address failures count for nobody's network.
+    Client client{.default_domain = start.default_domain(),
+                  .address = base::IpAddress::Parse(start.peer().address()).value_or(base::IpAddress()),
+                  .certificate = std::move(*start.mutable_peer()->mutable_certificate())};
+    exchange.machine = std::make_shared<SaslExchange>(
+        service_.judges_, std::move(mechanism), std::move(client),
+        std::vector<std::string>(start.token_issuers().begin(), start.token_issuers().end()), exchange.cancelled);
     exchange.name = start.mechanism();
     exchange.virtual_server = start.virtual_server();
-    exchange.default_domain = start.default_domain();
     exchange.address = start.peer().address();
     exchange.session_id = start.peer().session_id();
     exchange.began = revocations_;
     const auto entry = exchanges_.emplace(id, std::move(exchange)).first;
     service_.metrics_.exchanges.Add(1);
-    std::optional<std::string_view> initial;
-    if (start.has_initial_response()) initial = start.initial_response();
-    return Step(entry, entry->second.mechanism->First(initial));
+    std::optional<std::string> initial;
+    if (start.has_initial_response()) initial = std::move(*start.mutable_initial_response());
+    return MakeJob(entry, /*begins=*/true, std::move(initial));
   }
 
-  std::optional<Claim> Step(Exchanges::iterator entry, sasl::Step step) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_) {
+  Job MakeJob(Exchanges::iterator entry, bool begins, std::optional<std::string> octets)
+      ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_) {
     Exchange& exchange = entry->second;
-    if (auto* challenge = std::get_if<sasl::Challenge>(&step)) {
-      exchange.waiting_since = service_.clock_.Now();
-      AuthenticateResponse response;
-      response.set_exchange_id(entry->first);
-      response.mutable_challenge()->set_data(std::move(challenge->octets));
-      Send(std::move(response));
-      return std::nullopt;
-    }
-    if (auto* password = std::get_if<sasl::PasswordClaim>(&step)) {
-      exchange.verifying = true;
-      exchange.asked = service_.clock_.Now();
-      return Claim{entry->first, std::move(*password), exchange.default_domain, exchange.address, exchange.cancelled};
-    }
-    Fail(entry, Outcome::kMalformed, "malformed");
-    return std::nullopt;
+    exchange.busy = true;
+    exchange.asked = service_.clock_.Now();
+    return Job{entry->first, exchange.machine, begins, std::move(octets), exchange.cancelled};
   }
 
-  void Ask(Claim claim) ABSL_LOCKS_EXCLUDED(mutex_) {
-    const std::shared_ptr<std::atomic<bool>> token = claim.cancelled;
-    // An edge of ours always says who its client is; without an address failures count for nobody's network.
-    const base::IpAddress client = base::IpAddress::Parse(claim.address).value_or(base::IpAddress());
-    service_.authenticator_.Judge(std::move(claim.password), claim.default_domain, client, token,
-                                  [self = shared_from_this(), id = claim.id, token](Judgement judgement) {
-                                    self->OnJudged(id, token, judgement);
-                                  });
+  void Run(Job& job) ABSL_LOCKS_EXCLUDED(mutex_) {
+    auto done = [self = shared_from_this(), id = job.id, token = job.cancelled](SaslExchange::Answer answer) {
+      self->OnAnswer(id, token, std::move(answer));
+    };
+    if (job.begins) {
+      job.machine->Begin(job.octets, std::move(done));
+    } else {
+      job.machine->Continue(*job.octets, std::move(done));
+    }
+    // It may hold a password.
+    if (job.octets) Wipe(&*job.octets);
   }
 
-  void OnJudged(uint64_t id, const std::shared_ptr<std::atomic<bool>>& token, const Judgement& judgement)
+  void OnAnswer(uint64_t id, const std::shared_ptr<std::atomic<bool>>& token, SaslExchange::Answer answer)
       ABSL_LOCKS_EXCLUDED(mutex_) {
     absl::MutexLock lock(&mutex_);
     const auto entry = exchanges_.find(id);
@@ -266,27 +256,39 @@ class SaslServiceImpl::Stream final : public grpc::ServerBidiReactor<Authenticat
       service_.metrics_.stray.Increment();
       return;
     }
-    service_.metrics_.exchange_seconds.Observe(
-        std::chrono::duration<double>(service_.clock_.Now() - entry->second.asked).count());
-    if (judgement.outcome != Outcome::kSuccess) {
-      Fail(entry, judgement.outcome, judgement.reason, judgement.user);
-    } else if (const auto revoked = revoked_.find(judgement.user);
-               revoked != revoked_.end() && revoked->second > entry->second.began) {
-      // The edge has been told already: it would take this session for a new one.
-      Fail(entry, Outcome::kUnavailable, "revoked_meanwhile", judgement.user);
-    } else {
-      LogEnd(entry->second, Outcome::kSuccess, judgement.user, "");
-      Remove(entry, Outcome::kSuccess);
+    if (auto* challenge = std::get_if<sasl::Challenge>(&answer)) {
+      entry->second.busy = false;
+      entry->second.waiting_since = service_.clock_.Now();
       AuthenticateResponse response;
       response.set_exchange_id(id);
-      v1::Success& success = *response.mutable_success();
-      success.set_user(judgement.user);
-      success.set_login(judgement.login);
-      success.set_may_submit(judgement.may_submit);
-      success.set_may_relay(judgement.may_relay);
+      response.mutable_challenge()->set_data(std::move(challenge->octets));
       Send(std::move(response));
+    } else {
+      OnJudged(entry, std::get<Judgement>(answer));
     }
     EndWhenEmpty();
+  }
+
+  void OnJudged(Exchanges::iterator entry, Judgement& judgement) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_) {
+    service_.metrics_.exchange_seconds.Observe(
+        std::chrono::duration<double>(service_.clock_.Now() - entry->second.asked).count());
+    if (judgement.outcome != Outcome::kSuccess) return Fail(entry, judgement.outcome, judgement.reason, judgement.user);
+    if (const auto revoked = revoked_.find(judgement.user);
+        revoked != revoked_.end() && revoked->second > entry->second.began) {
+      // The edge has been told already: it would take this session for a new one.
+      return Fail(entry, Outcome::kUnavailable, "revoked_meanwhile", judgement.user);
+    }
+    AuthenticateResponse response;
+    response.set_exchange_id(entry->first);
+    LogEnd(entry->second, Outcome::kSuccess, judgement.user, "");
+    Remove(entry, Outcome::kSuccess);
+    v1::Success& success = *response.mutable_success();
+    success.set_user(judgement.user);
+    success.set_login(judgement.login);
+    success.set_may_submit(judgement.may_submit);
+    success.set_may_relay(judgement.may_relay);
+    if (judgement.final) success.set_final(*std::move(judgement.final));
+    Send(std::move(response));
   }
 
   void Fail(Exchanges::iterator entry, Outcome outcome, std::string_view reason, std::string_view user = "")
@@ -324,6 +326,13 @@ class SaslServiceImpl::Stream final : public grpc::ServerBidiReactor<Authenticat
     Send(std::move(response));
   }
 
+  void SendMechanisms() ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_) {
+    AuthenticateResponse response;
+    for (std::string& name : service_.mechanisms_.names())
+      *response.mutable_mechanisms()->add_names() = std::move(name);
+    Send(std::move(response));
+  }
+
   void SendDraining() ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_) {
     AuthenticateResponse response;
     response.mutable_draining();
@@ -352,7 +361,7 @@ class SaslServiceImpl::Stream final : public grpc::ServerBidiReactor<Authenticat
   void EndWhenEmpty() ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_) {
     if (!half_closed_ || ending_ || !out_.empty()) return;
     for (const auto& [id, exchange] : exchanges_) {
-      if (exchange.verifying) return;
+      if (exchange.busy) return;
     }
     End(grpc::Status::OK);
   }
@@ -430,7 +439,8 @@ void SaslServiceImpl::Forget(Stream* stream) {
 
 void SaslServiceImpl::Tick() {
   const base::MonotonicTime now = clock_.Now();
-  for (const std::shared_ptr<Stream>& stream : Streams()) stream->Tick(now);
+  const bool other_mechanisms = mechanisms_.Refresh();
+  for (const std::shared_ptr<Stream>& stream : Streams()) stream->Tick(now, other_mechanisms);
 }
 
 void SaslServiceImpl::Drain() {

@@ -12,9 +12,10 @@
 #include <vector>
 
 #include "gatepost/auth/v1/sasl_service.grpc.pb.h"
-#include "services/auth/authenticator.h"
+#include "services/auth/mechanisms.h"
 #include "services/auth/metrics.h"
 #include "services/auth/revocations.h"
+#include "services/auth/sasl_exchange.h"
 #include "services/base/clock.h"
 #include "services/base/log.h"
 #include "services/rpc/authorization.h"
@@ -25,11 +26,13 @@ namespace gatepost::auth {
 class SaslServiceImpl final : public v1::SaslService::CallbackService {
  public:
   // The references outlive the service, and the server on which it is registered.
-  SaslServiceImpl(const rpc::Calls& calls, const rpc::Authorizer& authorizer, Authenticator& authenticator,
-                  Revocations& revocations, const base::Clock& clock, base::Log& log, const Metrics& metrics)
+  SaslServiceImpl(const rpc::Calls& calls, const rpc::Authorizer& authorizer, Mechanisms& mechanisms,
+                  const SaslExchange::Judges& judges, Revocations& revocations, const base::Clock& clock,
+                  base::Log& log, const Metrics& metrics)
       : calls_(calls),
         authorizer_(authorizer),
-        authenticator_(authenticator),
+        mechanisms_(mechanisms),
+        judges_(judges),
         revocations_(revocations),
         clock_(clock),
         log_(log),
@@ -38,7 +41,8 @@ class SaslServiceImpl final : public v1::SaslService::CallbackService {
   grpc::ServerBidiReactor<v1::AuthenticateRequest, v1::AuthenticateResponse>* Authenticate(
       grpc::CallbackServerContext* context) override;
 
-  // Ends exchanges whose client has taken too long. Called every second or so.
+  // Ends exchanges whose client has taken too long; tells edges when other mechanisms can be served. Called every
+  // second or so.
   void Tick();
   // Says `draining` on every stream, now and to come.
   void Drain();
@@ -52,7 +56,8 @@ class SaslServiceImpl final : public v1::SaslService::CallbackService {
 
   const rpc::Calls& calls_;
   const rpc::Authorizer& authorizer_;
-  Authenticator& authenticator_;
+  Mechanisms& mechanisms_;
+  const SaslExchange::Judges judges_;
   Revocations& revocations_;
   const base::Clock& clock_;
   base::Log& log_;

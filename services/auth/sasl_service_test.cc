@@ -6,6 +6,7 @@
 #include <sys/resource.h>
 
 #include <functional>
+#include <set>
 #include <thread>
 
 #include "services/auth/test_world.h"
@@ -47,7 +48,9 @@ TEST_F(SaslServiceTest, TheServiceSaysFirstWhichMechanismsItServes) {
   const auto first = edge.Read();
   ASSERT_TRUE(first && first->has_mechanisms());
   EXPECT_EQ(first->exchange_id(), 0u);
-  EXPECT_EQ(first->mechanisms().names_size(), 2);
+  const auto& names = first->mechanisms().names();
+  EXPECT_EQ(std::set<std::string>(names.begin(), names.end()),
+            (std::set<std::string>{"PLAIN", "LOGIN", "SCRAM-SHA-256", "SCRAM-SHA-256-PLUS", "EXTERNAL"}));
 }
 
 TEST_F(SaslServiceTest, ASuccessSaysWhoAndWhatTheUserMay) {
@@ -341,7 +344,7 @@ TEST_F(SaslServiceTest, WhatNoEdgeSaysEndsTheStream) {
 
 TEST_F(SaslServiceTest, AMechanismThatIsNotServedIsAFailureOfItsOwn) {
   EdgeStream edge(world_);
-  for (const char* name : {"GSSAPI", "plain", "", "SCRAM-SHA-256"}) {
+  for (const char* name : {"NTLM", "OAUTHBEARER", "plain", "", "SCRAM-SHA-1"}) {
     edge.Start(1, name, std::nullopt);
     EXPECT_EQ(Say(edge.Answer()), "MECHANISM") << name;
   }

@@ -141,6 +141,9 @@ class TestWorld {
   ThrottleMetrics throttle_metrics;
   ThrottleLedger throttles{store, clock, random, *log_, throttle_metrics, {{}, std::string(32, 'k')}};
   Authenticator authenticator_{store, verifier, cache, throttles, *log_, metrics};
+  Admission admission_{store, secrets, throttles, *log_, metrics};
+  const GssapiServer gssapi_{"", ""};
+  Mechanisms mechanisms_{secrets, gssapi_, /*tokens=*/false, clock, random};
 
  public:
   Revocations revocations{store, clock, *log_, metrics};
@@ -151,7 +154,8 @@ class TestWorld {
   UserServiceImpl users_{calls_, catalogue_};
 
  public:
-  SaslServiceImpl sasl{calls_, authorizer_, authenticator_, revocations, clock, *log_, metrics};
+  SaslServiceImpl sasl{calls_, authorizer_, mechanisms_, {authenticator_, admission_, nullptr}, revocations, clock, *log_,
+                       metrics};
 
  private:
   int port_ = 0;

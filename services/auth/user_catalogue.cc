@@ -3,6 +3,7 @@
 #include <nettle/sha2.h>
 
 #include <algorithm>
+#include <set>
 #include <utility>
 
 #include "services/auth/prepare.h"
@@ -44,6 +45,11 @@ absl::StatusOr<store::Record> Read(store::View& view, std::string_view name) {
 bool HasControls(std::string_view text) {
   return std::any_of(text.begin(), text.end(),
                      [](char c) { return static_cast<unsigned char>(c) < 0x20 || c == 0x7f; });
+}
+
+bool IsSha256(std::string_view text) {
+  return text.size() == 64 &&
+         std::all_of(text.begin(), text.end(), [](char c) { return base::IsDigit(c) || (c >= 'a' && c <= 'f'); });
 }
 
 size_t Characters(std::string_view text) {
@@ -127,6 +133,12 @@ void UserCatalogue::Validate(v1::User* user, Violations* violations) const {
     violations->push_back({"user.display_name", StrCat("must be at most ", kMostDisplayNameCharacters,
                                                        " characters, without control characters")});
   }
+  if (static_cast<size_t>(user->certificates_size()) > kMostCertificates ||
+      !std::all_of(user->certificates().begin(), user->certificates().end(), IsSha256)) {
+    violations->push_back(
+        {"user.certificates", StrCat("must be at most ", kMostCertificates,
+                                     " SHA-256 fingerprints: 64 lower-case hexadecimal digits each")});
+  }
   if (std::optional<std::string> login = PrepareLogin(user->login())) {
     user->set_login(*std::move(login));
   } else {
@@ -177,6 +189,24 @@ void UserCatalogue::WritePassword(v1::User* user, const Password& password, stor
   }
 }
 
+absl::Status UserCatalogue::WriteCertificates(const v1::User& stored, const v1::User& user, store::View& view,
+                                              store::Transaction* transaction) {
+  const std::set<std::string> before(stored.certificates().begin(), stored.certificates().end());
+  const std::set<std::string> after(user.certificates().begin(), user.certificates().end());
+  for (const std::string& certificate : before) {
+    if (!after.contains(certificate))
+      transaction->writes.push_back({StrCat(kCertificates, certificate), std::nullopt, store::Condition::None()});
+  }
+  for (const std::string& certificate : after) {
+    if (before.contains(certificate)) continue;
+    const std::string key = StrCat(kCertificates, certificate);
+    if (view.Get(key).ok())
+      return rpc::Error(absl::StatusCode::kAlreadyExists, "CERTIFICATE_TAKEN", "another user has this certificate");
+    transaction->writes.push_back({key, std::string(IdOf(user.name())), store::Condition::Absent()});
+  }
+  return absl::OkStatus();
+}
+
 absl::Status UserCatalogue::AddNew(v1::User* user, const Password& password, store::View& view,
                                    store::Transaction* transaction) {
   GATEPOST_ASSIGN_OR_RETURN(const int64_t count, view.Count(kUsers));
@@ -190,6 +220,7 @@ absl::Status UserCatalogue::AddNew(v1::User* user, const Password& password, sto
   *user->mutable_create_time() = ToTimestamp(clock_.WallNow());
   *user->mutable_update_time() = user->create_time();
   WritePassword(user, password, transaction);
+  GATEPOST_RETURN_IF_ERROR(WriteCertificates(v1::User(), *user, view, transaction));
   transaction->writes.push_back({user->name(), Stored(*user), store::Condition::Absent()});
   transaction->writes.push_back(
       {StrCat(kLogins, LoginKey(user->login())), std::string(IdOf(user->name())), store::Condition::Absent()});
@@ -330,6 +361,7 @@ absl::StatusOr<v1::User> UserCatalogue::Update(const v1::UpdateUserRequest& requ
         if (missing) return AddNew(&user, password, view, transaction);
         if (password.kind == Password::Kind::kKept && Stored(user) == Stored(stored)) return absl::OkStatus();
         WritePassword(&user, password, transaction);
+        GATEPOST_RETURN_IF_ERROR(WriteCertificates(stored, user, view, transaction));
         if (password.kind != Password::Kind::kKept) Revoke(&user, transaction);
         if (old_key != new_key) {
           transaction->writes.push_back({StrCat(kLogins, old_key), std::nullopt, store::Condition::None()});
@@ -360,6 +392,9 @@ absl::Status UserCatalogue::Delete(const v1::DeleteUserRequest& request, rpc::Ca
         Revoke(&user, transaction);
         transaction->writes.push_back({request.name(), std::nullopt, store::Condition::At(record.revision)});
         secrets_.Remove(IdOf(request.name()), transaction);
+        v1::User none;
+        none.set_name(user.name());
+        GATEPOST_RETURN_IF_ERROR(WriteCertificates(user, none, view, transaction));
         transaction->writes.push_back(
             {StrCat(kLogins, LoginKey(user.login())), std::nullopt, store::Condition::None()});
         return absl::OkStatus();

@@ -73,6 +73,9 @@ class UserCatalogue {
                                         Violations* violations) const;
   absl::Status AddNew(v1::User* user, const Password& password, store::View& view, store::Transaction* transaction);
   void WritePassword(v1::User* user, const Password& password, store::Transaction* transaction);
+  // ALREADY_EXISTS: one is another user's.
+  absl::Status WriteCertificates(const v1::User& stored, const v1::User& user, store::View& view,
+                                 store::Transaction* transaction);
   void Revoke(v1::User* user, store::Transaction* transaction);
   // ALREADY_EXISTS with the reason that fits.
   absl::Status ExplainConflict(const v1::User& user) const;

@@ -5,6 +5,7 @@
 //                      of it
 //   scram/{id}         what SCRAM-SHA-256 keeps of the password (scram_secret.h); likewise
 //   ntHashes/{id}      its NT hash, sealed, of users with `ntlm`; likewise
+//   certificates/{sha256}  the id of the user whose client certificate it is
 //   logins/{key}       the id of the user with that login (prepare.h: LoginKey)
 //   revocations/{id}   since when the user's sessions are revoked, in milliseconds since 1970, decimal; kept for 24 h
 //
@@ -28,6 +29,7 @@ inline constexpr std::string_view kUsers = "users/";
 inline constexpr std::string_view kVerifiers = "verifiers/";
 inline constexpr std::string_view kScramSecrets = "scram/";
 inline constexpr std::string_view kNtHashes = "ntHashes/";
+inline constexpr std::string_view kCertificates = "certificates/";
 inline constexpr std::string_view kLogins = "logins/";
 inline constexpr std::string_view kRevocations = "revocations/";
 

@@ -75,8 +75,13 @@ struct Rejected {
 // Not a message of this mechanism: 501 5.5.2. The exchange is over.
 struct Malformed {};
 
-using Step =
-    std::variant<Challenge, PasswordClaim, CertificateClaim, NeedSecret, NeedToken, Proved, Rejected, Malformed>;
+// Nobody can say: what the mechanism needs is not there now.
+struct Unavailable {
+  std::string_view reason;
+};
+
+using Step = std::variant<Challenge, PasswordClaim, CertificateClaim, NeedSecret, NeedToken, Proved, Rejected, Malformed,
+                          Unavailable>;
 
 // RFC 5802: what a server keeps. Octets.
 struct ScramSecret {
@@ -92,6 +97,7 @@ using NtHash = std::array<uint8_t, 16>;
 struct TokenVerdict {
   std::string login;  // empty: the token is refused
   std::string_view reason;
+  bool unavailable = false;  // nobody can say
 };
 
 using Provision = std::variant<ScramSecret, NtHash, TokenVerdict>;

@@ -94,6 +94,7 @@ class BearerToken final : public Mechanism {
   Step Provide(const Provision& provision) override {
     const auto* verdict = std::get_if<TokenVerdict>(&provision);
     if (std::exchange(state_, State::kOver) != State::kJudging || verdict == nullptr) return Malformed{};
+    if (verdict->unavailable) return Unavailable{verdict->reason};
     if (!verdict->login.empty()) return Proved{verdict->login, std::move(authorization_), std::nullopt};
     reason_ = verdict->reason;
     state_ = State::kRefused;

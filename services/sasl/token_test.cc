@@ -78,6 +78,14 @@ TEST(OauthBearerTest, ARefusedTokenIsToldByAChallengeWhoseAnswerIsIgnored) {
   }
 }
 
+// 454, not 535: clients drop a credential that is refused.
+TEST(OauthBearerTest, ATokenThatNobodyCanJudgeIsNotRefused) {
+  const auto bearer = MakeOauthBearer();
+  bearer->First("n,,\1auth=Bearer t\1\1");
+  EXPECT_TRUE(std::holds_alternative<Unavailable>(
+      bearer->Provide(TokenVerdict{.login = "", .reason = "no_keys", .unavailable = true})));
+}
+
 TEST(Xoauth2Test, TakesUserAndToken) {
   const auto mechanism = MakeXoauth2();
   EXPECT_EQ(TokenOf(mechanism->First("user=alice@example.com\1auth=Bearer ya29.x\1\1")), "ya29.x");
