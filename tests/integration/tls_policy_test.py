@@ -323,7 +323,7 @@ class Wizard(Encrypted):
         answer = self.cluster.folder / "answer.pem"
         answer.write_text(pem(Authority("Other").sign(self.cluster.ctl("certificate", "request", "another", "--dns", "mail.example.com"))))
         wrong = self.cluster.ctl("certificate", "install", "plain", "--chain", answer, check=False)
-        self.assertEqual(wrong.returncode, 1)
+        self.assertEqual(wrong.returncode, 2)
         self.assertIn("not for the key of the request", wrong.stderr)
 
         answer.write_text(pem(self.authority.sign(csr, days=20)) + self.authority.pem())
@@ -401,7 +401,7 @@ class Secrets(Encrypted):
         chain, private = self.cluster.folder / "import.crt", self.cluster.folder / "import.key"
         chain.write_text(pem(certificate))
         private.write_text(key_pem(self.key))
-        self.assertEqual(self.cluster.ctl("certificate", "import", "bad", "--chain", chain, "--private-key", private, check=False).returncode, 1)
+        self.assertEqual(self.cluster.ctl("certificate", "import", "bad", "--chain", chain, "--private-key", private, check=False).returncode, 2)
         private.write_text(key_pem(key))
         self.cluster.ctl("certificate", "import", "good", "--chain", chain, "--private-key", private)
         wait_for(lambda: (self.cluster.folder / "edge1" / "snapshot").exists(), 20, "the edge's snapshot")
