@@ -467,8 +467,7 @@ absl::StatusOr<Catalogue::Totals> Catalogue::Count() {
   absl::MutexLock lock(&mutex_);
   GATEPOST_ASSIGN_OR_RETURN(const std::unique_ptr<store::View> view, repository_.store().Read());
   GATEPOST_RETURN_IF_ERROR(index_.Refresh(*view));
-  return Totals{index_.virtual_servers(), index_.certificates(), index_.open_relays(),
-                static_cast<size_t>(index_.first_expiry())};
+  return Totals{index_.virtual_servers(), index_.certificates(), index_.open_relays()};
 }
 
 }  // namespace gatepost::config

@@ -64,7 +64,6 @@ class Catalogue {
     size_t virtual_servers = 0;
     size_t certificates = 0;
     size_t open_relays = 0;
-    size_t first_expiry = 0;  // Of the certificates in use, in seconds since 1970; 0: none is.
   };
   absl::StatusOr<Totals> Count();
 

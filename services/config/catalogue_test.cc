@@ -274,15 +274,6 @@ TEST_F(CatalogueTest, ConcurrentChangesAllHappenOrAreRefused) {
   EXPECT_EQ(catalogue_.Count()->virtual_servers, 21u) << "one for each port, and the first";
 }
 
-TEST_F(CatalogueTest, TheFirstExpiryIsThatOfTheCertificatesInUse) {
-  const auto made = CreateCertificate("used", "self_signed { dns_names: 'a.example' }");
-  ASSERT_TRUE(made.ok()) << made.status();
-  EXPECT_EQ(catalogue_.Count()->first_expiry, 0u) << "used by nobody";
-  ASSERT_TRUE(CreateCertificate("idle", "self_signed { dns_names: 'a.example' valid_days: 1 }").ok());
-  ASSERT_TRUE(Create("a", "certificates: 'certificates/used'").ok()) << Violations();
-  EXPECT_EQ(catalogue_.Count()->first_expiry, static_cast<size_t>(made->facts().not_after().seconds()));
-}
-
 TEST_F(CatalogueTest, ASelfSignedCertificateIsMadeAndItsKeyIsNeverReturned) {
   const auto created = CreateCertificate("c", "self_signed { dns_names: 'Mail.example.com' dns_names: 'b.example' }");
   ASSERT_TRUE(created.ok()) << created.status() << Violations();

@@ -67,7 +67,6 @@ absl::Status Index::Load(store::View& view, std::string_view key) {
       Erase(std::string(key));
     } else {
       certificates_.erase(std::string(key));
-      expiries_.erase(std::string(key));
     }
     return absl::OkStatus();
   }
@@ -78,7 +77,6 @@ absl::Status Index::Load(store::View& view, std::string_view key) {
   } else {
     GATEPOST_ASSIGN_OR_RETURN(const v1::Certificate parsed, repository_.CertificateOf(*record));
     certificates_[record->key] = parsed.facts().key_type();
-    expiries_[record->key] = parsed.facts().not_after().seconds();
   }
   return absl::OkStatus();
 }
@@ -88,7 +86,6 @@ absl::Status Index::LoadAll(store::View& view) {
   by_port_.clear();
   users_.clear();
   certificates_.clear();
-  expiries_.clear();
   for (const std::string_view collection : {kVirtualServers, kCertificates}) {
     std::string after;
     bool more = true;
@@ -102,7 +99,6 @@ absl::Status Index::LoadAll(store::View& view) {
         } else {
           GATEPOST_ASSIGN_OR_RETURN(const v1::Certificate certificate, repository_.CertificateOf(record));
           certificates_[record.key] = certificate.facts().key_type();
-          expiries_[record.key] = certificate.facts().not_after().seconds();
         }
       }
       if (!records.empty()) after = records.back().key;
@@ -199,15 +195,6 @@ bool Index::UsedIn(std::string_view pool, std::string_view certificate) const {
 size_t Index::open_relays() const {
   return static_cast<size_t>(
       std::count_if(servers_.begin(), servers_.end(), [](const auto& entry) { return entry.second.open_relay; }));
-}
-
-int64_t Index::first_expiry() const {
-  int64_t first = 0;
-  for (const auto& [certificate, users] : users_) {
-    const auto it = expiries_.find(certificate);
-    if (it != expiries_.end() && it->second != 0 && (first == 0 || it->second < first)) first = it->second;
-  }
-  return first;
 }
 
 }  // namespace gatepost::config

@@ -44,8 +44,6 @@ class Index {
   size_t virtual_servers() const { return servers_.size(); }
   size_t certificates() const { return certificates_.size(); }
   size_t open_relays() const;
-  // When the first of the certificates that virtual servers use ends, in seconds since 1970. 0: none is used.
-  int64_t first_expiry() const;
 
  private:
   // The few fields that are needed of each.
@@ -69,7 +67,6 @@ class Index {
   std::map<std::string, std::set<std::string>, std::less<>> users_;  // Of certificates.
   // Unspecified: a request waits for its first answer.
   std::map<std::string, v1::Certificate::KeyType, std::less<>> certificates_;
-  std::map<std::string, int64_t, std::less<>> expiries_;  // Of those, in seconds since 1970.
 };
 
 }  // namespace gatepost::config

@@ -187,9 +187,6 @@ void Program::AddMetrics() {
   count("gatepost_config_virtual_servers", "Virtual servers.", &Catalogue::Totals::virtual_servers);
   count("gatepost_config_certificates", "Certificates.", &Catalogue::Totals::certificates);
   count("gatepost_config_open_relays", "Virtual servers that are open relays.", &Catalogue::Totals::open_relays);
-  count("gatepost_config_certificate_expiry_timestamp_seconds",
-        "When the first of the certificates in use ends, in seconds since 1970; 0: none is in use.",
-        &Catalogue::Totals::first_expiry);
   const auto edges = [this](const char* name, const char* help, size_t EdgeRegistry::Totals::*member) {
     registry_.AddGaugeFunction(name, help, [this, member] {
       return static_cast<double>(edges_.Count(hub_->current()).*member);
