@@ -6,13 +6,15 @@ Unread    D2: replies that nobody reads are bounded
 Memory    D3-D5, L5: what clients send, or leave open, does not become memory of the edge
 Famine    D6: without descriptors nothing spins, and service comes back
 Limits    connections in total, by source and by minute; the banner delay
-Logs      M1, M2, M4: nothing a client says breaks a log line or shows a secret; the protocol log; the age of the configuration
+Logs      M1, M2, M4: nothing a client says breaks a log line or shows a secret; the protocol log
+Age       the age of the configuration
 """
 import base64
 import json
 import os
 import resource
 import select
+import shutil
 import socket
 import ssl
 import time
@@ -20,7 +22,7 @@ import unittest
 import urllib.request
 
 from harness.client import Client, Closed, insecure_context
-from harness.cluster import Cluster
+from harness.cluster import Cluster, Edge
 from harness.processes import wait_for
 from harness.recorder import Recorder
 
@@ -642,6 +644,10 @@ class Logs(World):
         self.change("talk", **settings)
         self.assertEqual(lines_of(self.client(port)), [])
 
+
+class Age(World):
+    """The age of the configuration."""
+
     def test_an_unconfirmed_configuration_shows_and_refuses_no_mail(self):
         wait_for(lambda: self.edge.metrics()["gatepost_edge_config_stale"] == 0, 10, "a confirmed configuration")
         wait_for((self.cluster.folder / "edge1" / "snapshot").exists, 10, "the snapshot")
@@ -655,6 +661,31 @@ class Logs(World):
         self.cluster.start_config()
         wait_for(lambda: edge.metrics()["gatepost_edge_config_stale"] == 0, 20, "the confirmation")
         self.serves()
+
+    def test_five_minutes_without_the_config_service_make_a_configuration_stale(self):
+        """An edge whose clock runs thirty times as fast as the world's: at 5 min of its own, not before, and mail goes on."""
+        if shutil.which("faketime") is None:
+            self.skipTest("NOT VERIFIED: faketime is not installed (deploy/local/install test)")
+        edge = Edge(self.cluster, "fast", 5000, 1, [], wrapper=("faketime", "-f", "+0 x30"))
+        self.cluster.edges["fast"] = edge
+        wait_for(lambda: listens(edge.port("inbound")), 20, "the edge in its own time")
+        self.cluster.config.kill()
+        samples = []
+
+        def stale():
+            metrics = edge.metrics()
+            samples.append((metrics["gatepost_edge_config_age_seconds"], metrics["gatepost_edge_config_stale"]))
+            return samples[-1][0] > 400
+        wait_for(stale, 40, "an age of 400 s", every=0.1)
+        self.assertTrue(any(200 < age < 290 for age, _ in samples), samples)
+        self.assertEqual([s for s in samples if s[0] < 290 and s[1] != 0 or s[0] > 310 and s[1] != 1], [])
+        with Client(edge.port("inbound")) as client:
+            client.hello()
+            client.command("MAIL FROM:<a@in.example>")
+            self.assertEqual(client.command("RCPT TO:<b@in.example>"), "250 2.1.5 Recipient OK")
+        edge.kill()  # its end would wait in its own time
+        del self.cluster.edges["fast"]
+        self.cluster.start_config()
 
 
 if __name__ == "__main__":
