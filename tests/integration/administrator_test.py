@@ -1,0 +1,182 @@
+#!/usr/bin/python3
+"""The administrator's side: CheckDns against a DNS server that lies, is silent or says nothing (R4), host names looked up when a list is
+stored (R8), mistakes told in one line, the import of Exchange's receive connectors.
+"""
+import json
+import os
+import pathlib
+import sys
+import time
+import unittest
+
+from harness.client import Client
+from harness.cluster import Cluster
+from harness.dns import DnsServer
+from harness.processes import wait_for
+from harness.recorder import Recorder
+
+FIXTURES = pathlib.Path("services/ctl/testdata")  # the build runs tests where its data are
+
+
+class Administrator(unittest.TestCase):
+    def setUp(self):
+        self.dns = DnsServer()
+        self.addCleanup(self.dns.close)
+        self.cluster = Cluster()
+        self.cluster.config_options = ["--dns-server", self.dns.address]
+        self.addCleanup(self.cluster.stop)
+        self.cluster.start()
+
+    def ctl(self, *arguments, code=0, stdin=None):
+        """What gatepostctl prints, checked for its exit code; a mistake is one line."""
+        done = self.cluster.ctl(*arguments, check=False, stdin=stdin)
+        self.assertEqual(done.returncode, code, f"{arguments}: {done.stdout}{done.stderr}")
+        return done.stdout + done.stderr
+
+    def get(self, identifier):
+        return json.loads(self.ctl("virtual-server", "get", identifier, "-o", "json"))
+
+
+class CheckDns(Administrator):
+    def test_a_name_that_points_back_is_as_it_should_be(self):
+        self.dns.client("127.0.0.1", "mail.example.com")
+        self.cluster.apply(self.cluster.document("inbound", "127.0.0.1:1"))
+        said = self.ctl("virtual-server", "check-dns", "inbound")
+        self.assertRegex(said, r"127\.0\.0\.1 +mail\.example\.com +yes +yes")
+        self.assertIn("the reverse name of 127.0.0.1 is mail.example.com", said)
+        self.assertIn("warning  127.0.0.1 is a private address", said)
+
+    def test_what_is_wrong_is_said_and_the_exit_code_says_it_too(self):
+        self.dns.a("mail.example.com", "192.0.2.1", "192.0.2.2", "2001:db8::1")
+        self.dns.ptr("192.0.2.1", "host-1.provider.example")
+        said = self.ctl("virtual-server", "check-dns", "mail.example.com")
+        self.assertIn("the reverse name of 192.0.2.1 is host-1.provider.example, not mail.example.com", said)
+        self.assertIn("192.0.2.2 has no reverse name", said)
+        self.assertIn("2001:db8::1 has no reverse name", said)
+        answer = json.loads(self.ctl("virtual-server", "check-dns", "mail.example.com", "-o", "json"))
+        self.assertEqual([a["address"] for a in answer["addresses"]], ["192.0.2.1", "192.0.2.2", "2001:db8::1"])
+        said = self.ctl("virtual-server", "check-dns", "nobody.example.com", code=1)
+        self.assertIn("ERROR    nobody.example.com does not resolve", said)
+        self.assertIn("does not exist", self.ctl("virtual-server", "check-dns", "nobody", code=1))
+        self.assertEqual(self.ctl("virtual-server", "check-dns", "a..example", code=2), "gatepostctl: fqdn: has an empty label\n")
+
+    def test_a_server_that_is_silent_or_fails_is_an_answer_in_time(self):
+        self.dns.fail["slow.example"] = "silence"
+        self.dns.fail["broken.example"] = "servfail"
+        before = time.monotonic()
+        said = self.ctl("virtual-server", "check-dns", "slow.example", code=1)
+        self.assertLess(time.monotonic() - before, 10)
+        self.assertIn("whether slow.example has IPv4 addresses cannot be said: the DNS servers did not answer in time", said)
+        said = self.ctl("virtual-server", "check-dns", "broken.example", code=1)
+        self.assertIn("answered with a failure", said)
+        self.assertNotIn("does not resolve", said)
+
+    def test_reverse_names_of_a_liar_do_no_harm(self):
+        self.dns.a("mail.example.com", "192.0.2.1")
+        for octets in (b"a\r\nb", b"\x1b[2J", b"a b"):
+            self.dns.add("1.2.0.192.in-addr.arpa", "PTR", bytes([len(octets)]) + octets + b"\7example\0")
+        said = self.ctl("virtual-server", "check-dns", "mail.example.com")
+        self.assertIn("192.0.2.1 has no reverse name", said)
+        self.assertNotIn("\x1b", said)
+
+
+class HostNames(Administrator):
+    def setUp(self):
+        super().setUp()
+        self.upstream = Recorder()
+        self.addCleanup(self.upstream.close)
+        self.cluster.virtual_server("inbound", self.upstream.address, anonymous=True, local_domains=["in.example"])
+        self.edge = self.cluster.edge("edge1")
+
+    def relays(self):
+        with Client(self.edge.port("inbound")) as client:
+            client.hello()
+            client.command("MAIL FROM:<a@in.example>")
+            return client.command("RCPT TO:<x@far.example>").startswith("250")
+
+    def test_a_host_name_is_looked_up_once_and_its_addresses_decide(self):
+        self.dns.a("scanner.example", "127.0.0.1", "2001:db8::7")
+        self.assertFalse(self.relays())
+        self.ctl("virtual-server", "update", "inbound", "--add-relay-entry", "host:Scanner.example", "--protocol-log", "on")
+        self.assertEqual(self.get("inbound")["relay"]["entries"], [{"address": "127.0.0.1", "hostName": "scanner.example"},
+                                                                   {"address": "2001:db8::7", "hostName": "scanner.example"}])
+        self.assertTrue(self.get("inbound")["logging"]["protocolLog"])
+        self.cluster.wait_applied()
+        self.assertTrue(self.relays())
+        # Other addresses later, or none, change nothing; the list that is stored is not looked up again.
+        self.dns.everything = "servfail"
+        self.ctl("virtual-server", "update", "inbound", "--set", "displayName=x")
+        self.cluster.wait_applied()
+        self.assertTrue(self.relays())
+        self.ctl("virtual-server", "update", "inbound", "--remove-relay-entry", "host:scanner.example")
+        self.cluster.wait_applied()
+        self.assertFalse(self.relays())
+
+    def test_a_name_that_cannot_be_looked_up_is_a_mistake_beside_all_others(self):
+        self.dns.fail["broken.example"] = "servfail"
+        said = self.ctl("virtual-server", "update", "inbound", "--add-relay-entry", "host:nobody.example", "--add-connection-entry",
+                        "host:broken.example", "--set", "fqdn=a..b", code=2)
+        for line in ("connection_control.entries[0].host_name: cannot be looked up", "fqdn: ",
+                     "relay.entries[0].host_name: does not resolve: DNS knows no address of this name"):
+            self.assertIn(line, said)
+        self.assertNotIn("entries", self.get("inbound").get("relay", {}))
+
+    def test_silence_of_dns_is_a_mistake_within_the_time_of_a_call(self):
+        self.dns.fail["slow.example"] = "silence"
+        before = time.monotonic()
+        said = self.ctl("virtual-server", "update", "inbound", "--add-relay-entry", "host:slow.example", code=2)
+        self.assertLess(time.monotonic() - before, 9)
+        self.assertIn("the DNS servers did not answer in time", said)
+
+    def test_applying_the_same_file_again_changes_nothing(self):
+        self.dns.a("scanner.example", "192.0.2.9", "192.0.2.1")
+        document = self.cluster.document("inbound", self.upstream.address, anonymous=True, local_domains=["in.example"],
+                                         relay={"entries": [{"hostName": "scanner.example", "comment": "prints"}]})
+        path = self.cluster.folder / "file.json"
+        path.write_text(json.dumps([document]))
+        said = self.ctl("apply", "-f", path, "--dry-run", "--diff")
+        self.assertIn("192.0.2.1", said)
+        self.assertIn("would be updated", said)
+        self.assertIn("updated", self.ctl("apply", "-f", path))
+        self.assertIn("unchanged", self.ctl("apply", "-f", path))
+        self.dns.a("scanner.example", "192.0.2.2")
+        # (For a moment the config service remembers what DNS said.)
+        wait_for(lambda: "virtualServers/inbound updated" in self.ctl("apply", "-f", path), 20, "the new address")
+        self.assertEqual(len(self.get("inbound")["relay"]["entries"]), 3)
+
+
+class Exchange(Administrator):
+    def test_what_is_imported_is_valid_and_a_dry_run_changes_nothing(self):
+        self.cluster.certificate("mail", "mail.example.com")
+        for fixture, count in (("exchange_names.json", 3), ("exchange_numbers.json", 1)):
+            surroundings = ["--certificate", "mail", "--local-domain", "example.com", "--next-hop", "127.0.0.1:2525"]
+            said = self.ctl("import", "exchange", FIXTURES / fixture, "--dry-run", *surroundings)
+            self.assertEqual(said.count("would be created"), count, said)
+            self.assertNotIn("not judged", said)
+            documents = self.cluster.ctl("import", "exchange", FIXTURES / fixture, "-o", "yaml", *surroundings)
+            self.assertEqual(self.ctl("apply", "-f", "-", "--dry-run", stdin=documents).count("would be created"), count)
+        self.assertIn("There are no virtual servers", self.ctl("virtual-server", "list"))
+
+    def test_an_import_opens_no_relay_and_lists_what_it_left_out(self):
+        said = self.ctl("import", "exchange", FIXTURES / "exchange_names.json")
+        for line in ("MAIL01\\Anonymous relay -> virtualServers/anonymous-relay", "that would be an open relay: 0.0.0.0-127.255.255.255",
+                     "Some Future Property: is not known here", "certificates/exchange-import, self-signed, stands in",
+                     "virtualServers/default-frontend-mail01 created"):
+            self.assertIn(line, said)
+        said = self.ctl("virtual-server", "list")
+        self.assertNotIn("OPEN-RELAY", said)
+        self.assertRegex(said, r"client-frontend-mail01 +STARTED +smtp\.example\.com")
+        self.assertEqual(len(self.get("anonymous-relay")["relay"]["entries"]), 3)
+        self.assertEqual(self.ctl("import", "exchange", FIXTURES / "exchange_names.json").count(" unchanged"), 4)
+
+    def test_a_file_that_is_none_is_a_mistake_of_one_line(self):
+        path = self.cluster.folder / "nonsense.json"
+        path.write_text("{")
+        said = self.ctl("import", "exchange", path, code=2)
+        self.assertEqual(said.count("\n"), 1, said)
+        self.assertIn("not JSON", said)
+
+
+if __name__ == "__main__":
+    os.environ["PYTHONUNBUFFERED"] = "1"
+    unittest.main(argv=[sys.argv[0], "-v", *sys.argv[1:]])
