@@ -22,6 +22,13 @@ Judgement Refused(std::string_view reason) {
 
 }  // namespace
 
+Judgement Admission::Throttled() {
+  Judgement judgement;
+  judgement.outcome = Outcome::kThrottled;
+  judgement.reason = "throttled";
+  return judgement;
+}
+
 Judgement Admission::Unknowable(const absl::Status& status) const {
   metrics_.store_failures.Increment();
   log_.Error("login_not_judged", {{"error", base::FromAbsl(status.message())}});
@@ -35,12 +42,7 @@ std::variant<sasl::Provision, Judgement> Admission::FindSecret(const sasl::NeedS
   // A name that nobody can have is one that nobody has.
   const std::optional<std::string> login = PrepareLogin(need.login, client.default_domain);
   subject->login_key = login ? LoginKey(*login) : std::string();
-  if (!throttles_.Admit(subject->login_key, client.address)) {
-    Judgement judgement;
-    judgement.outcome = Outcome::kThrottled;
-    judgement.reason = "throttled";
-    return judgement;
-  }
+  if (IsThrottled(*subject, client)) return Throttled();
   absl::StatusOr<UserSecrets::Found> found = secrets_.Find(need.kind, subject->login_key);
   if (!found.ok()) return Unknowable(found.status());
   subject->user = std::move(found->user);
@@ -108,6 +110,7 @@ Judgement Admission::AdmitCertificate(std::string_view authorization, const Clie
 
 Judgement Admission::Refuse(const Subject* subject, std::string_view reason, const Client& client) {
   if (subject == nullptr) return Refused(reason);
+  if (IsThrottled(*subject, client)) return Throttled();
   throttles_.Failed(subject->login_key, client.address, std::nullopt);
   Judgement judgement = Refused(subject->decoy.empty() ? reason : subject->decoy);
   judgement.user = subject->user;

@@ -44,6 +44,12 @@ class Admission {
   std::variant<sasl::Provision, Judgement> FindSecret(const sasl::NeedSecret& need, const Client& client,
                                                       Subject* subject);
 
+  // Too many have failed: the answer is "not now", whatever was proved or not.
+  bool IsThrottled(const Subject& subject, const Client& client) {
+    return !throttles_.Admit(subject.login_key, client.address);
+  }
+  static Judgement Throttled();
+
   Judgement Admit(std::string_view login, std::string_view authorization, const Client& client);
   // EXTERNAL: whom the client's certificate names, by a mapping, or by an e-mail address that is a login.
   Judgement AdmitCertificate(std::string_view authorization, const Client& client);

@@ -67,6 +67,10 @@ void Authenticator::Judge(sasl::PasswordClaim claim, std::string_view default_do
                     done = std::move(done)](absl::StatusOr<bool> verified) mutable {
                      if (!verified.ok()) {
                        judgement.reason = absl::IsUnavailable(verified.status()) ? "no_slot" : "verifier";
+                     } else if (!throttles_.Admit(login_key, client)) {
+                       // Others of a burst have used up the figure meanwhile: no guess of it is answered any more.
+                       judgement.outcome = Outcome::kThrottled;
+                       judgement.reason = "throttled";
                      } else if (*verified) {
                        cache_.Add(key);
                        judgement.outcome = Outcome::kSuccess;

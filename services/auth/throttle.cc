@@ -27,6 +27,13 @@ std::string Throttle::NetworkOf(const base::IpAddress& client) {
   return client.is_v4() ? client.ToString() : Prefix(client, kNarrowBits);
 }
 
+bool Throttle::IsNetwork(std::string_view network) {
+  const size_t slash = network.find('/');
+  const absl::StatusOr<base::IpAddress> address = base::IpAddress::Parse(network.substr(0, slash));
+  if (!address.ok()) return false;
+  return network == NetworkOf(*address) || (!address->is_v4() && network == Prefix(*address, kWideBits));
+}
+
 size_t Throttle::LimitOf(ThrottleKind kind, bool wide) const {
   switch (kind) {
     case ThrottleKind::kPair:

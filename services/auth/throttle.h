@@ -69,6 +69,8 @@ class Throttle {
   // Let go while their failures still counted.
   uint64_t evicted() const { return evicted_; }
 
+  // Whether it can be the name of a counter's network.
+  static bool IsNetwork(std::string_view network);
   // The network's name: `192.0.2.1`, `2001:db8::/64`.
   static std::string NetworkOf(const base::IpAddress& client);
 

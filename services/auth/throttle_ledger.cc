@@ -28,6 +28,7 @@ constexpr size_t kMostFresh = 100'000;
 // here alone.
 constexpr size_t kBatchOctets = 256 << 10;
 constexpr size_t kMostPending = 4 << 20;
+constexpr size_t kMostWordOctets = 1'024;
 constexpr size_t kPageRecords = 1'000;
 constexpr size_t kPageOctets = 4 << 20;
 constexpr size_t kReplicaCharacters = 8;
@@ -60,6 +61,11 @@ std::optional<Number> ToNumber(std::string_view text) {
   const auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), number);
   if (error != std::errc() || end != text.data() + text.size()) return std::nullopt;
   return number;
+}
+
+// Can stand in a line of the ledger.
+bool IsWord(std::string_view text) {
+  return text.size() <= kMostWordOctets && text.find_first_of(std::string_view("\n\0", 2)) == std::string_view::npos;
 }
 
 std::string_view OrNothing(std::string_view text) { return text.empty() ? kNothing : text; }
@@ -178,7 +184,8 @@ void ThrottleLedger::Failed(std::string_view login, const base::IpAddress& clien
   if (const uint64_t evicted = throttle_.evicted(); evicted != evicted_told_) {
     metrics_.evicted.Increment(static_cast<double>(evicted - std::exchange(evicted_told_, evicted)));
   }
-  if (pending_.size() > kMostPending) return;
+  // (A prepared login has neither; nothing else may begin a line.)
+  if (pending_.size() > kMostPending || !IsWord(login)) return;
   base::StrAppend(&pending_, "F ", ToMilliseconds(now), " ", tag, " ", client.ToString(), " ", login, "\n");
 }
 
@@ -206,6 +213,7 @@ bool ThrottleLedger::Clear(ThrottleKind kind, std::string_view login, std::strin
     return entry.kind == kind && entry.login == login && entry.network == network;
   });
   throttle_.Clear(kind, login, network, now);
+  if (pending_.size() > kMostPending || !IsWord(login) || !IsWord(network)) return in_force;
   base::StrAppend(&pending_, "C ", ToMilliseconds(now), " ", static_cast<int>(kind), " ", OrNothing(network), " ",
                   OrNothing(login), "\n");
   return in_force;
@@ -301,7 +309,7 @@ void ThrottleLedger::Take(std::string_view batch) {
       const std::optional<int> kind = ToNumber<int>(TakeWord(&line));
       const std::string_view network = FromNothing(TakeWord(&line));
       if (kind && *kind >= 0 && *kind <= static_cast<int>(ThrottleKind::kLogin)) {
-        throttle_.Clear(static_cast<ThrottleKind>(*kind), FromNothing(line), network, *at);
+        throttle_.Clear(static_cast<ThrottleKind>(*kind), FromNothing(line), network, std::min(*at, now));
       }
     }
   }

@@ -121,6 +121,14 @@ TEST_F(ThrottleTest, WhatIsInForceIsListedWithItsEnd) {
   EXPECT_TRUE(throttle_.InForce(now_ + minutes(5)).empty());
 }
 
+TEST(ThrottleNamesTest, ANetworkIsNamedAsItIsListed) {
+  for (const char* good : {"192.0.2.1", "2001:db8:1:1::/64", "2001:db8:1::/48"}) EXPECT_TRUE(Throttle::IsNetwork(good));
+  for (const char* bad : {"", "x", "192.0.2.1/32", "192.0.2.0/24", "2001:db8::1", "2001:db8::1/64", "2001:DB8::/64",
+                          "192.0.2.1\nF"}) {
+    EXPECT_FALSE(Throttle::IsNetwork(bad)) << bad;
+  }
+}
+
 // limits.md: 100,000 counters, the least recently used go first, and are counted.
 TEST(ThrottleMemoryTest, CountersAreBounded) {
   Throttle throttle({.counters = 3'000});

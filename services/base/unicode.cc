@@ -46,9 +46,18 @@ bool HidesSyntax(std::string_view text) {
       if (rest.starts_with(character)) return true;
     }
   }
-  if (text.empty()) return false;
-  const std::optional<std::string> further = Normalize(UNINORM_NFKC, text);
-  return !further || CountSyntax(*further) != CountSyntax(text);
+  // Each run beyond ASCII by itself: no syntax may come out of it. (Over the whole, a character that composition takes
+  // away, as U+0338 does with '<', would make up for one that comes out elsewhere.)
+  for (size_t begin = 0; begin < text.size();) {
+    const auto is_ascii = [](char c) { return static_cast<unsigned char>(c) < 0x80; };
+    const auto first = std::find_if_not(text.begin() + static_cast<ptrdiff_t>(begin), text.end(), is_ascii);
+    const auto last = std::find_if(first, text.end(), is_ascii);
+    if (first == last) break;
+    const std::optional<std::string> further = Normalize(UNINORM_NFKC, std::string_view(first, last));
+    if (!further || CountSyntax(*further) != 0) return true;
+    begin = static_cast<size_t>(last - text.begin());
+  }
+  return false;
 }
 
 }  // namespace gatepost::base

@@ -22,6 +22,9 @@ TEST(Unicode, HiddenSyntaxIsSeen) {
     EXPECT_TRUE(HidesSyntax(text)) << text;
   }
   EXPECT_TRUE(HidesSyntax(std::string_view("a\0b", 3)));
+  // What composition takes away does not make up for what comes out.
+  EXPECT_TRUE(HidesSyntax("<\u0338victim\uff20far.example"));
+  EXPECT_TRUE(HidesSyntax("<\u0338victim\uff05far.example"));
 }
 
 TEST(Unicode, OrdinaryTextHidesNothing) {

@@ -3,8 +3,6 @@
 #include <google/protobuf/util/time_util.h>
 
 #include <algorithm>
-#include <set>
-#include <tuple>
 
 #include "services/base/domain_name.h"
 #include "services/base/strings.h"
@@ -40,22 +38,43 @@ const FlagNames& Mechanisms() {
 }
 constexpr uint32_t kAnonymous = 1, kUsers = 2, kServers = 4, kLegacyServers = 8, kPartners = 16, kCustom = 32;
 const FlagNames& Groups() {
-  static const FlagNames kNames = {{"None", 0},           {"AnonymousUsers", kAnonymous},
-                                   {"ExchangeUsers", kUsers}, {"ExchangeServers", kServers},
-                                   {"ExchangeLegacyServers", kLegacyServers}, {"Partners", kPartners},
+  static const FlagNames kNames = {{"None", 0},
+                                   {"AnonymousUsers", kAnonymous},
+                                   {"ExchangeUsers", kUsers},
+                                   {"ExchangeServers", kServers},
+                                   {"ExchangeLegacyServers", kLegacyServers},
+                                   {"Partners", kPartners},
                                    {"Custom", kCustom}};
   return kNames;
 }
 
 // Properties that say who, when and where, or about Exchange's own inner life; nothing about clients.
-constexpr std::string_view kIrrelevant[] = {
-    "DistinguishedName", "ExchangeObjectId",  "ExchangeVersion",   "Guid",
-    "Id",                "Identity",          "IsValid",           "MaxAcknowledgementDelay",
-    "Name",              "ObjectCategory",    "ObjectClass",       "ObjectState",
-    "OrganizationId",    "OrganizationalUnitRoot", "OriginatingServer", "PSComputerName",
-    "PSShowComputerName", "PSSourceJobInstanceId", "RunspaceId",   "Server",
-    "SuppressXAnonymousTls", "TransportRole", "WhenChanged",       "WhenChangedUTC",
-    "WhenCreated",       "WhenCreatedUTC"};
+constexpr std::string_view kIrrelevant[] = {"DistinguishedName",
+                                            "ExchangeObjectId",
+                                            "ExchangeVersion",
+                                            "Guid",
+                                            "Id",
+                                            "Identity",
+                                            "IsValid",
+                                            "MaxAcknowledgementDelay",
+                                            "Name",
+                                            "ObjectCategory",
+                                            "ObjectClass",
+                                            "ObjectState",
+                                            "OrganizationId",
+                                            "OrganizationalUnitRoot",
+                                            "OriginatingServer",
+                                            "PSComputerName",
+                                            "PSShowComputerName",
+                                            "PSSourceJobInstanceId",
+                                            "RunspaceId",
+                                            "Server",
+                                            "SuppressXAnonymousTls",
+                                            "TransportRole",
+                                            "WhenChanged",
+                                            "WhenChangedUTC",
+                                            "WhenCreated",
+                                            "WhenCreatedUTC"};
 
 // Switches that have no counterpart; they matter in one of their positions.
 struct Switch {
@@ -70,7 +89,8 @@ constexpr Switch kSwitches[] = {
     {"BinaryMimeEnabled", true, "is false, but BINARYMIME is offered wherever the next hop takes it"},
     {"ChunkingEnabled", true, "is false, but CHUNKING is always offered"},
     {"DeliveryStatusNotificationEnabled", true, "is false, but DSN is offered wherever the next hop takes it"},
-    {"DomainSecureEnabled", false, "has no counterpart; partners can be made to show a certificate by tls.clientCertificates"},
+    {"DomainSecureEnabled", false,
+     "has no counterpart; partners can be made to show a certificate by tls.clientCertificates"},
     {"EightBitMimeEnabled", true, "is false, but 8BITMIME is always offered"},
     {"EnableAuthGSSAPI", true, "is false, but GSSAPI is one of the integrated mechanisms"},
     {"EnhancedStatusCodesEnabled", true, "is false, but ENHANCEDSTATUSCODES is always offered"},
@@ -110,28 +130,20 @@ IpRange Everything(bool v4) {
 
 bool Covers(const std::vector<IpRange>& ranges, bool v4) {
   const IpRange all = Everything(v4);
-  return std::any_of(ranges.begin(), ranges.end(), [&](const IpRange& own) {
-    return own.first == all.first && own.last == all.last;
-  });
+  return std::any_of(ranges.begin(), ranges.end(),
+                     [&](const IpRange& own) { return own.first == all.first && own.last == all.last; });
 }
 
 // The prefix that is exactly this range, if there is one.
 std::optional<IpPrefix> AsPrefix(const IpRange& range) {
-  for (int length = range.first.bits(); length >= 0; --length) {
-    const IpPrefix prefix{range.first.Masked(length), length};
-    if (prefix.address != range.first) return std::nullopt;
-    if (!prefix.Contains(range.last)) continue;
-    // The shortest prefix that reaches the end; it must not reach beyond.
-    if (range.last == range.first) return prefix;
-    IpAddress next = range.last;
-    const bool ends = [&] {
-      for (int bit = length; bit < range.first.bits(); ++bit)
-        if (next.Masked(bit + 1) == next.Masked(bit)) return false;  // a zero bit beyond the prefix
-      return true;
-    }();
-    return ends ? std::optional<IpPrefix>(prefix) : std::nullopt;
-  }
-  return std::nullopt;
+  // The narrowest one that has both ends.
+  int length = range.first.bits();
+  while (range.first.Masked(length) != range.last.Masked(length)) --length;
+  const IpPrefix prefix{range.first.Masked(length), length};
+  if (prefix.address != range.first) return std::nullopt;
+  for (int bit = length; bit < range.first.bits(); ++bit)
+    if (range.last.Masked(bit + 1) == range.last.Masked(bit)) return std::nullopt;  // a zero: it goes beyond the end
+  return prefix;
 }
 
 void SetRange(const IpRange& range, ClientEntry* entry) {
@@ -218,7 +230,8 @@ milliseconds ExchangeConnector::Bounded(const std::string& property, millisecond
                                         milliseconds most, const char* field) {
   const milliseconds bounded = std::clamp(value, least, most);
   if (bounded != value)
-    Note(property, StrCat(value.count() / 1000, " s is beyond what ", field, " takes: ", bounded.count() / 1000, " s is used"));
+    Note(property,
+         StrCat(value.count() / 1000, " s is beyond what ", field, " takes: ", bounded.count() / 1000, " s is used"));
   return bounded;
 }
 
@@ -254,8 +267,10 @@ void ExchangeConnector::Read(const std::string& property, const YAML::Node& valu
   for (const Switch& row : kSwitches) {
     if (row.property != property) continue;
     const std::optional<bool> is = ReadSwitch(value);
-    if (!is) Unread(property, value);
-    else if (*is != row.as_here) Note(property, row.note);
+    if (!is)
+      Unread(property, value);
+    else if (*is != row.as_here)
+      Note(property, row.note);
     return;
   }
   for (const Without& row : kWithout) {
@@ -273,7 +288,8 @@ void ExchangeConnector::AuthMechanism(const std::string& property, const YAML::N
   constexpr uint32_t kKnown = (kExternalAuthoritative << 1) - 1;
   if ((*flags & ~kKnown) != 0) Note(property, StrCat("has flags that are not known here: ", Abridged(value)));
   if ((*flags & kExchangeServer) != 0)
-    Note(property, "ExchangeServer has no counterpart: Exchange servers log in like other users, or are named in relay.entries");
+    Note(property,
+         "ExchangeServer has no counterpart: Exchange servers log in like other users, or are named in relay.entries");
 }
 
 void ExchangeConnector::PermissionGroups(const std::string& property, const YAML::Node& value) {
@@ -282,14 +298,17 @@ void ExchangeConnector::PermissionGroups(const std::string& property, const YAML
   groups_ = *flags;
   constexpr uint32_t kKnown = (kCustom << 1) - 1;
   if ((*flags & ~kKnown) != 0) Note(property, StrCat("has flags that are not known here: ", Abridged(value)));
-  for (const auto& [flag, name] : {std::pair{kServers, "ExchangeServers"}, std::pair{kLegacyServers, "ExchangeLegacyServers"},
-                                   std::pair{kPartners, "Partners"}, std::pair{kCustom, "Custom"}}) {
-    if ((*flags & flag) != 0) Note(property, StrCat(name, " has no counterpart: permissions are those of users and groups"));
+  for (const auto& [flag, name] :
+       {std::pair{kServers, "ExchangeServers"}, std::pair{kLegacyServers, "ExchangeLegacyServers"},
+        std::pair{kPartners, "Partners"}, std::pair{kCustom, "Custom"}}) {
+    if ((*flags & flag) != 0)
+      Note(property, StrCat(name, " has no counterpart: permissions are those of users and groups"));
   }
 }
 
 void ExchangeConnector::Banner(const std::string& property, const YAML::Node& value) {
-  Note(property, StrCat("not imported, for a greeting begins with the FQDN and ESMTP; see bannerText (", Abridged(value), ")"));
+  Note(property,
+       StrCat("not imported, for a greeting begins with the FQDN and ESMTP; see bannerText (", Abridged(value), ")"));
 }
 
 void ExchangeConnector::Bindings(const std::string& property, const YAML::Node& value) {
@@ -422,7 +441,8 @@ void ExchangeConnector::MessageRateLimit(const std::string& property, const YAML
   const std::optional<Amount> amount = ReadCount(value);
   if (!amount) return Unread(property, value);
   if (!amount->unlimited)
-    Note(property, StrCat(amount->value, " messages a minute have no counterpart; see connectionLimits.maxNewPerSourcePerMinute"));
+    Note(property, StrCat(amount->value,
+                          " messages a minute have no counterpart; see connectionLimits.maxNewPerSourcePerMinute"));
 }
 
 void ExchangeConnector::ProtocolLoggingLevel(const std::string& property, const YAML::Node& value) {
@@ -473,7 +493,8 @@ void ExchangeConnector::FinishListeners() {
     listener->set_tls_mode(tls ? Listener::STARTTLS : Listener::NONE);
   }
   if (!enabled_)
-    Note("Enabled", StrCat("is false: a new virtual server begins to work at once, so it gets no listeners (", left_out, ")"));
+    Note("Enabled",
+         StrCat("is false: a new virtual server begins to work at once, so it gets no listeners (", left_out, ")"));
 }
 
 void ExchangeConnector::FinishAuthentication() {
@@ -483,22 +504,29 @@ void ExchangeConnector::FinishAuthentication() {
   authentication->mutable_integrated()->set_enabled((mechanisms_ & kIntegrated) != 0);
   if ((mechanisms_ & kBasic) != 0 && (mechanisms_ & kBasicRequiresTls) == 0 && !require_tls_) {
     authentication->mutable_basic()->set_allow_clear_text_credentials(true);
-    Note("AuthMechanism", "BasicAuth without BasicAuthRequireTLS: passwords may be sent in clear, here too; "
-                          "clear authentication.basic.allowClearTextCredentials where no client needs it");
+    Note("AuthMechanism",
+         "BasicAuth without BasicAuthRequireTLS: passwords may be sent in clear, here too; "
+         "clear authentication.basic.allowClearTextCredentials where no client needs it");
   }
   if ((mechanisms_ & kIntegrated) != 0 && !require_tls_)
     Note("AuthMechanism", "Integrated is approximated: it is offered under TLS alone");
   if ((groups_ & kUsers) == 0 && (mechanisms_ & (kBasic | kIntegrated)) != 0) {
     authentication->mutable_submit()->set_mode(config::v1::ONLY_LIST);
     server_.mutable_relay()->set_authenticated_may_relay(false);
-    Note("PermissionGroups", "has no ExchangeUsers: who logs in may not submit, until authentication.submit names somebody");
+    Note("PermissionGroups",
+         "has no ExchangeUsers: who logs in may not submit, until authentication.submit names somebody");
   }
 }
 
 void ExchangeConnector::FinishClients() {
-  const bool v4 = std::any_of(bindings_.begin(), bindings_.end(), [](const auto& own) { return own.address.is_v4(); });
-  const bool v6 = std::any_of(bindings_.begin(), bindings_.end(), [](const auto& own) { return own.address.is_v6(); });
-  for_everybody_ = for_everybody_ || ((!v4 || Covers(ranges_, true)) && (!v6 || Covers(ranges_, false)) && !ranges_.empty());
+  // Where nothing says on which addresses it listens, it may be on those of either family.
+  const bool unknown = bindings_.empty();
+  const bool v4 =
+      unknown || std::any_of(bindings_.begin(), bindings_.end(), [](const auto& own) { return own.address.is_v4(); });
+  const bool v6 =
+      unknown || std::any_of(bindings_.begin(), bindings_.end(), [](const auto& own) { return own.address.is_v6(); });
+  for_everybody_ =
+      for_everybody_ || ((!v4 || Covers(ranges_, true)) && (!v6 || Covers(ranges_, false)) && !ranges_.empty());
   if (for_everybody_) return;
   config::v1::ConnectionControl* control = server_.mutable_connection_control();
   control->set_mode(config::v1::ONLY_LIST);
@@ -507,8 +535,9 @@ void ExchangeConnector::FinishClients() {
 
 void ExchangeConnector::FinishRelay() {
   if ((groups_ & kAnonymous) != 0)
-    Note("PermissionGroups", "AnonymousUsers may send to the local domains alone; whether they may relay "
-                             "(ms-Exch-SMTP-Accept-Any-Recipient) is not in this file: name those who may in relay.entries");
+    Note("PermissionGroups",
+         "AnonymousUsers may send to the local domains alone; whether they may relay "
+         "(ms-Exch-SMTP-Accept-Any-Recipient) is not in this file: name those who may in relay.entries");
   if ((mechanisms_ & kExternalAuthoritative) == 0) return;
   // Who connects is trusted: they relay without logging in, if they are few enough to be trusted.
   server_.mutable_authentication()->set_anonymous(true);
@@ -520,11 +549,14 @@ void ExchangeConnector::FinishRelay() {
       base::StrAppend(&left_out, left_out.empty() ? "" : ", ", range.ToString());
     }
   }
-  Note("AuthMechanism", "ExternalAuthoritative is approximated: clients of RemoteIPRanges need not log in and may relay; "
-                        "nothing else is taken on trust from them");
+  Note("AuthMechanism",
+       "ExternalAuthoritative is approximated: clients of RemoteIPRanges need not log in and may relay; "
+       "nothing else is taken on trust from them");
   if (!left_out.empty())
-    Note("AuthMechanism", StrCat("ExternalAuthoritative: more than one network may not relay without logging in, that would "
-                                 "be an open relay: ", left_out));
+    Note("AuthMechanism",
+         StrCat("ExternalAuthoritative: more than one network may not relay without logging in, that would "
+                "be an open relay: ",
+                left_out));
 }
 
 }  // namespace gatepost::ctl

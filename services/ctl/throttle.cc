@@ -6,6 +6,7 @@
 #include "gatepost/auth/v1/throttle.grpc.pb.h"
 #include "google/protobuf/util/time_util.h"
 #include "services/ctl/cli.h"
+#include "services/ctl/paging.h"
 
 namespace gatepost::ctl {
 namespace {
@@ -32,23 +33,17 @@ std::string_view What(Throttle::Kind kind) {
 }
 
 absl::Status List(Invocation* invocation) {
-  auto response = invocation->Call(Service::kAuth, &Throttles::Stub::ListThrottles, auth::v1::ListThrottlesRequest());
-  if (!response.ok()) return response.status();
-  if (invocation->options.output != Format::kText)
-    return PrintResource(invocation->options.output, *response, invocation->out);
+  auto throttles = ListAll<Throttle, Throttles::Stub, auth::v1::ListThrottlesRequest, auth::v1::ListThrottlesResponse>(
+      invocation, Service::kAuth, &Throttles::Stub::ListThrottles,
+      [](auto* response) { return response->mutable_throttles(); });
+  if (!throttles.ok()) return throttles.status();
   Table table{{"REFUSED", "LOGIN", "NETWORK", "FAILURES", "UNTIL"}, {}};
-  for (const Throttle& throttle : response->throttles()) {
+  for (const Throttle& throttle : *throttles) {
     table.rows.push_back({std::string(What(throttle.kind())), Printable(throttle.login()), throttle.network(),
                           std::to_string(throttle.failures()),
                           google::protobuf::util::TimeUtil::ToString(throttle.until())});
   }
-  if (table.rows.empty()) {
-    invocation->out << "Nothing is throttled\n";
-    return absl::OkStatus();
-  }
-  PrintTable(table, invocation->out);
-  if (response->more()) invocation->out << "... and more\n";
-  return absl::OkStatus();
+  return PrintList(invocation->options.output, Pointers(*throttles), table, "Nothing is throttled", invocation->out);
 }
 
 absl::Status Clear(Invocation* invocation, const Arguments& arguments) {

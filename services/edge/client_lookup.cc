@@ -3,6 +3,8 @@
 #include <algorithm>
 #include <utility>
 
+#include "services/policy/limiter.h"
+
 namespace gatepost::edge {
 namespace {
 
@@ -15,6 +17,10 @@ using policy::ClientName;
 
 // Of the names that the address claims, how many are asked back (RFC 8601 2.7.3 allows a limit).
 constexpr size_t kMostNames = 10;
+
+// Look-ups at once of one IPv6 /64, each with as many questions as there are names, or lists. (An IPv4 address has the
+// same questions each time: they are asked once.)
+constexpr int kMostTurns = 16;
 
 DnsLookupResult ResultOf(const DnsReply& reply) {
   if (reply.cached) return DnsLookupResult::kHit;
@@ -58,9 +64,37 @@ BlockListing::State StateOf(const DnsReply& reply, const policy::BlockList& list
 
 }  // namespace
 
+class DnsClientLookup::Turn {
+ public:
+  Turn(DnsClientLookup& lookup, const base::IpAddress& client)
+      : lookup_(lookup), source_(policy::ConnectionLimiter::SourceOf(client).octets()), counted_(client.is_v6()) {
+    if (!counted_) return;
+    int& turns = lookup_.turns_[source_];
+    granted_ = turns < kMostTurns;
+    counted_ = granted_;
+    if (granted_) ++turns;
+  }
+  ~Turn() {
+    if (!counted_) return;
+    const auto it = lookup_.turns_.find(source_);
+    if (--it->second == 0) lookup_.turns_.erase(it);
+  }
+  Turn(const Turn&) = delete;
+  Turn& operator=(const Turn&) = delete;
+  explicit operator bool() const { return granted_; }
+
+ private:
+  DnsClientLookup& lookup_;
+  const std::array<uint8_t, 16> source_;
+  bool granted_ = true;
+  bool counted_;
+};
+
 asio::awaitable<ClientName> DnsClientLookup::FindName(base::IpAddress address, base::Duration timeout,
                                                       const ServerMetrics& metrics) {
   using State = ClientName::State;
+  const Turn turn(*this, address);
+  if (!turn) co_return ClientName{State::kFailed, {}};
   const base::MonotonicTime start = clock_.Now();
   const base::MonotonicTime deadline = start + timeout;
   std::vector<DnsQuestion> questions{{net::ReverseName(address), DnsType::kPtr}};
@@ -103,6 +137,8 @@ asio::awaitable<BlockListing> DnsClientLookup::FindListing(base::IpAddress addre
                                                            const std::vector<policy::BlockList>& lists,
                                                            base::Duration timeout, const ServerMetrics& metrics) {
   using State = BlockListing::State;
+  const Turn turn(*this, address);
+  if (!turn) co_return BlockListing{State::kFailed, 0};
   const base::MonotonicTime start = clock_.Now();
   std::vector<DnsQuestion> questions;
   for (const policy::BlockList& list : lists) {

@@ -1,10 +1,14 @@
 // What DNS knows of a client's address, as facts for policy: its names, confirmed forward (RFC 8601 2.7.3), and the
 // block lists that have it (RFC 5782). Each look-up has one deadline for all of its questions. The answers are an
-// attacker's: an address has its owner's PTR records, and only what resolves back to it counts.
+// attacker's: an address has its owner's PTR records, and only what resolves back to it counts. Questions on their way are
+// bounded for each IPv6 /64: who owns a reverse zone that does not answer makes his own look-ups fail, not others'.
 //
 // Thread rule: the worker's thread; the objects given outlive what waits.
 #pragma once
 
+#include <absl/container/flat_hash_map.h>
+
+#include <array>
 #include <asio/awaitable.hpp>
 #include <vector>
 
@@ -42,8 +46,12 @@ class DnsClientLookup final : public ClientLookup {
                                                     const ServerMetrics& metrics) override;
 
  private:
+  // Of a look-up while it lasts; empty: its source has enough of them.
+  class Turn;
+
   net::Dns& dns_;
   const base::Clock& clock_;
+  absl::flat_hash_map<std::array<uint8_t, 16>, int> turns_;
 };
 
 }  // namespace gatepost::edge

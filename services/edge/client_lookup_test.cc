@@ -4,6 +4,9 @@
 
 #include <asio/co_spawn.hpp>
 #include <asio/io_context.hpp>
+#include <asio/redirect_error.hpp>
+#include <asio/steady_timer.hpp>
+#include <asio/use_awaitable.hpp>
 #include <map>
 #include <optional>
 #include <string>
@@ -40,6 +43,10 @@ class FakeDns final : public net::Dns {
       if (found != table.end()) reply = found->second;
     }
     clock->Advance(seconds(1));
+    if (hold != nullptr) {
+      std::error_code cancelled;
+      co_await hold->async_wait(asio::redirect_error(asio::use_awaitable, cancelled));
+    }
     co_return replies;
   }
   void Names(const std::string& question, std::vector<std::string> names, bool more = false) {
@@ -64,6 +71,7 @@ class FakeDns final : public net::Dns {
   std::map<std::pair<std::string, DnsType>, DnsReply> table;
   std::vector<std::string> asked;
   std::vector<base::MonotonicTime> deadlines;
+  asio::steady_timer* hold = nullptr;  // not nullptr: answers wait until it is cancelled
 };
 
 class ClientLookupTest : public testing::Test {
@@ -107,6 +115,36 @@ TEST_F(ClientLookupTest, AnIPv6AddressIsConfirmedByAaaaAlone) {
   dns_.Names(net::ReverseName(Address("2001:db8::1")), {"mail.example"});
   dns_.Addresses("mail.example", {"192.0.2.1", "2001:db8::1"});
   EXPECT_EQ(Name("2001:db8::1").names, std::vector<std::string>{"mail.example"});
+}
+
+// threats.md I4: who owns a reverse zone that does not answer must not use up what everybody asks with.
+TEST_F(ClientLookupTest, LookUpsOfOneIpv6NetworkAreBounded) {
+  asio::io_context context(1);
+  asio::steady_timer hold(context, asio::steady_timer::time_point::max());
+  dns_.hold = &hold;
+  int failed = 0;
+  int waiting = 0;
+  const auto start = [&](const std::string& address) {
+    ++waiting;
+    asio::co_spawn(context, lookup_.FindName(Address(address), seconds(3), metrics_),
+                   [&](std::exception_ptr, ClientName name) {
+                     --waiting;
+                     failed += name.state == ClientName::State::kFailed;
+                   });
+  };
+  for (int i = 1; i <= 17; ++i) start(base::StrCat("2001:db8::", i));
+  context.poll();
+  EXPECT_EQ(failed, 1);
+  EXPECT_EQ(waiting, 16);
+  start("2001:db8:0:1::1");
+  for (int i = 0; i < 20; ++i) start("192.0.2.1");
+  context.poll();
+  EXPECT_EQ(failed, 1);
+  hold.cancel();
+  context.run();
+  EXPECT_EQ(waiting, 0);
+  dns_.hold = nullptr;
+  EXPECT_EQ(Name("2001:db8::1").state, ClientName::State::kUnknown);
 }
 
 // threats.md I4.

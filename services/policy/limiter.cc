@@ -60,8 +60,8 @@ bool ConnectionLimiter::CountNew(const base::IpAddress& client, uint32_t per_min
 void ConnectionLimiter::MakeRoom(base::MonotonicTime now) {
   if (recent_.size() < kRecentSources) return;
   absl::erase_if(recent_, [now](const auto& source) { return now - source.second.began >= kMinute; });
-  // So many within one minute: they start again, nothing grows.
-  if (recent_.size() >= kRecentSources) recent_.clear();
+  // So many within one minute: they start again, nothing grows, and the next sweep is far away.
+  if (recent_.size() > kRecentSources / 2) recent_.clear();
 }
 
 size_t ConnectionLimiter::recent_sources() const {

@@ -131,6 +131,10 @@ std::optional<Action> Envelope::Resume(const Event& event) {
 }
 
 void Envelope::OpenTransactionHere() {
+  // What could not be said a transaction ago may be known now.
+  policy::ClientFacts& client = context_.options.client;
+  if (client.name.state == policy::ClientName::State::kFailed) client.name = {};
+  if (client.listing.state == policy::BlockListing::State::kFailed) client.listing = {};
   ++context_.transactions;
   context_.transaction.open = true;
   context_.transaction.mail = std::move(mail_);

@@ -30,17 +30,12 @@ inline constexpr size_t kReplyLine = 512;
 
 // NOOP, RSET, VRFY, HELP, EHLO without a transaction between.
 inline constexpr int kIdleCommands = 100;
-// Recipients beyond the limit of the transaction that get 452, in a session.
-inline constexpr int kExcessRecipients = 1000;
 // BDAT commands of one message.
 inline constexpr int kBdatChunks = 10000;
 
 // One command line, from its first octet.
 inline constexpr std::chrono::seconds kCommandLineTime{60};
 inline constexpr std::chrono::seconds kTlsHandshake{15};
-// The average rate of message data, in octets a second over any such window; counted only while we read.
-inline constexpr uint64_t kDataOctetsPerSecond = 100;
-inline constexpr std::chrono::minutes kDataRateWindow{5};
 // Replies that the client does not read: octets, and how long a write may take.
 inline constexpr size_t kUnreadReplies = 65536;
 inline constexpr std::chrono::seconds kClientWrite{60};
