@@ -88,6 +88,7 @@ class Judge {
   void Certificates();
   void ConnectionControl();
   void Authentication();
+  void Integrated(v1::IntegratedAuthentication* integrated);
   void Tls();
   void Relay();
   void SessionLimits();
@@ -233,15 +234,42 @@ void Judge::ConnectionControl() {
 
 void Judge::Authentication() {
   v1::Authentication* authentication = server_.mutable_authentication();
-  const v1::Authentication& defaults = defaults_.authentication();
   if (std::string* domain = authentication->mutable_basic()->mutable_default_domain(); !domain->empty())
     CheckDomain(domain, "authentication.basic.default_domain");
-  NotEnforced(!authentication->integrated().requires_tls(), "authentication.integrated.requires_tls");
-  MustBeDefault(authentication->integrated().ntlm(), defaults.integrated().ntlm(), "authentication.integrated.ntlm");
-  NotEnforced(authentication->integrated().realms_size() > 0, "authentication.integrated.realms");
-  MustBeDefault(authentication->token(), defaults.token(), "authentication.token");
-  MustBeDefault(authentication->external(), defaults.external(), "authentication.external");
+  Integrated(authentication->mutable_integrated());
+  const v1::TokenAuthentication& token = authentication->token();
+  if (CheckCount(token.issuers_size(), kMaxTokenIssuers, "authentication.token.issuers")) {
+    for (int i = 0; i < token.issuers_size(); ++i) {
+      const std::string& issuer = token.issuers(i);
+      if (issuer.empty() || issuer.size() > kMaxTokenIssuerOctets || !base::IsPrintableAscii(issuer))
+        Add(StrCat("authentication.token.issuers[", i, "]"),
+            StrCat("must be printable ASCII, at most ", kMaxTokenIssuerOctets, " octets"));
+    }
+  }
+  if (authentication->external().enabled() &&
+      server_.tls().client_certificates().mode() == v1::ClientCertificates::NOT_REQUESTED)
+    Add("authentication.external.enabled", "no client will show a certificate: tls.client_certificates asks for none");
   CheckPermission(authentication->submit(), "authentication.submit");
+}
+
+void Judge::Integrated(v1::IntegratedAuthentication* integrated) {
+  const std::string& target = integrated->ntlm().target_name();
+  if (target.empty() || target.size() > kMaxNtlmTargetOctets || !base::IsPrintableAscii(target))
+    Add("authentication.integrated.ntlm.target_name",
+        StrCat("must be 1 to ", kMaxNtlmTargetOctets, " printable ASCII characters"));
+  if (!CheckCount(integrated->realms_size(), kMaxRealms, "authentication.integrated.realms")) return;
+  for (int i = 0; i < integrated->realms_size(); ++i) {
+    v1::RealmMapping& mapping = *integrated->mutable_realms(i);
+    const std::string field = StrCat("authentication.integrated.realms[", i, "]");
+    const std::string& realm = mapping.realm();
+    if (realm.empty() || realm.size() > kMaxRealmOctets || !base::IsPrintableAscii(realm) ||
+        realm.find_first_of("@/\\ ") != realm.npos)
+      Add(StrCat(field, ".realm"), "must be a Kerberos realm, such as EXAMPLE.COM");
+    for (int j = 0; j < i; ++j) {
+      if (integrated->realms(j).realm() == realm) Add(StrCat(field, ".realm"), "is in the list twice");
+    }
+    CheckDomain(mapping.mutable_domain(), StrCat(field, ".domain"));
+  }
 }
 
 void Judge::Tls() {

@@ -146,12 +146,6 @@ TEST(ValidateTest, WhatIsNotEnforcedIsRefusedUnlessAtItsDefault) {
     const char* text;
     const char* field;
   } kCases[] = {
-      {"authentication { integrated { requires_tls: false } }", "virtual_server.authentication.integrated.requires_tls"},
-      {"authentication { integrated { ntlm { require_mic: true } } }", "virtual_server.authentication.integrated.ntlm"},
-      {"authentication { integrated { realms { realm: 'A' domain: 'a.example' } } }",
-       "virtual_server.authentication.integrated.realms"},
-      {"authentication { token { enabled: true } }", "virtual_server.authentication.token"},
-      {"authentication { external { enabled: true } }", "virtual_server.authentication.external"},
       {"delivery { routes { domains { domain: 'a.example' } } }", "virtual_server.delivery.routes"},
       {"delivery { attempt_direct_delivery: true }", "virtual_server.delivery.attempt_direct_delivery"},
       {"delivery { max_connections: 1 }", "virtual_server.delivery.max_connections"},

@@ -41,6 +41,7 @@ void FillAuthentication(v1::Authentication* authentication) {
   GATEPOST_DEFAULT(ntlm, enabled, true);
   GATEPOST_DEFAULT(ntlm, target_name, "GATEPOST");
   GATEPOST_DEFAULT_ENUM(ntlm, channel_binding, v1::WHEN_SUPPORTED);
+  GATEPOST_DEFAULT_ENUM(integrated, gssapi_channel_binding, v1::OFF);
   GATEPOST_DEFAULT(authentication->mutable_scram(), enabled, true);
   authentication->mutable_token();
   authentication->mutable_external();

@@ -20,18 +20,17 @@ smtp::AuthAnswer ToAnswer(AuthenticateResponse& message) {
       return smtp::AuthAnswer{smtp::AuthChallenge{std::move(*message.mutable_challenge()->mutable_data())}};
     case AuthenticateResponse::kSuccess: {
       auth::v1::Success& success = *message.mutable_success();
-      // A success must say whose; another identity, and last words to the client, belong to what is not served here
-      // yet.
-      if (success.user().empty() || success.login().empty() || !success.authzid().empty() || !success.final().empty()) {
-        return Unavailable();
-      }
+      // A success must say whose; to act as somebody else is not served here.
+      if (success.user().empty() || success.login().empty() || !success.authzid().empty()) return Unavailable();
       policy::Identity identity;
       identity.login = std::move(*success.mutable_login());
       identity.user = std::move(*success.mutable_user());
       identity.groups.assign(success.groups().begin(), success.groups().end());
       identity.may_submit = success.may_submit();
       identity.may_relay = success.may_relay();
-      return smtp::AuthAnswer{smtp::AuthSuccess{std::move(identity)}};
+      smtp::AuthSuccess answer{std::move(identity), std::nullopt};
+      if (success.has_final()) answer.final = std::move(*success.mutable_final());
+      return smtp::AuthAnswer{std::move(answer)};
     }
     case AuthenticateResponse::kFailure:
       switch (message.failure().category()) {
@@ -44,6 +43,46 @@ smtp::AuthAnswer ToAnswer(AuthenticateResponse& message) {
       }
     default:
       return Unavailable();
+  }
+}
+
+auth::v1::Integrated::Binding ToProto(policy::ChannelBinding binding) {
+  switch (binding) {
+    case policy::ChannelBinding::kOff:
+      return auth::v1::Integrated::OFF;
+    case policy::ChannelBinding::kWhenSupported:
+      return auth::v1::Integrated::WHEN_SUPPORTED;
+    case policy::ChannelBinding::kRequired:
+      break;
+  }
+  return auth::v1::Integrated::REQUIRED;
+}
+
+// What only some mechanisms need: octets that are not sent cost nothing.
+void AddMechanismFacts(std::string_view mechanism, const AuthContext& context, auth::v1::Start* start) {
+  const policy::Authentication defaults;
+  const policy::Authentication& settings = context.settings == nullptr ? defaults : *context.settings;
+  if (mechanism.starts_with("SCRAM-")) {
+    start->mutable_channel_binding()->set_tls_exporter(context.tls.exporter);
+  } else if (mechanism == "NTLM" || mechanism == "GSSAPI") {
+    start->mutable_channel_binding()->set_tls_server_end_point(context.tls.server_end_point);
+    auth::v1::Integrated& integrated = *start->mutable_integrated();
+    integrated.set_ntlm_target_name(settings.ntlm_target_name);
+    integrated.set_ntlm_require_mic(settings.ntlm_require_mic);
+    integrated.set_ntlm_binding(ToProto(settings.ntlm_binding));
+    integrated.set_gssapi_binding(ToProto(settings.gssapi_binding));
+    if (mechanism == "NTLM") return;
+    for (const policy::Realm& realm : settings.realms) {
+      auth::v1::Realm& added = *integrated.add_realms();
+      added.set_realm(realm.realm);
+      added.set_domain(realm.domain);
+    }
+  } else if (mechanism == "OAUTHBEARER" || mechanism == "XOAUTH2") {
+    for (const std::string& issuer : settings.token_issuers) start->add_token_issuers(issuer);
+  } else if (mechanism == "EXTERNAL" && context.tls.client_certificate != nullptr) {
+    auth::v1::Certificate& certificate = *start->mutable_peer()->mutable_certificate();
+    certificate.set_sha256(context.tls.client_certificate->sha256);
+    for (const std::string& email : context.tls.client_certificate->emails) certificate.add_emails(email);
   }
 }
 
@@ -72,8 +111,9 @@ class AuthClient::Exchange final : public AuthExchange {
     auto& peer = *start.mutable_peer();
     peer.set_address(context_.address);
     peer.set_port(context_.port);
-    peer.set_tls(context_.tls);
+    peer.set_tls(context_.tls.active);
     peer.set_session_id(context_.session_id);
+    AddMechanismFacts(mechanism, context_, &start);
     co_return co_await Ask(std::move(request));
   }
 

@@ -12,6 +12,8 @@
 #include <string_view>
 #include <vector>
 
+#include "services/policy/facts.h"
+#include "services/policy/virtual_server.h"
 #include "services/smtp/session_events.h"
 
 namespace gatepost::edge {
@@ -34,7 +36,9 @@ struct AuthContext {
   std::string session_id;
   std::string address;  // the client's
   uint16_t port = 0;
-  bool tls = false;
+  policy::TlsFacts tls;
+  // Of the virtual server; outlives the exchange. nullptr: defaults.
+  const policy::Authentication* settings = nullptr;
 };
 
 class AuthService {

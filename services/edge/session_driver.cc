@@ -172,7 +172,8 @@ asio::awaitable<smtp::Event> SessionDriver::Authenticate(smtp::AuthStart start) 
                             .session_id = options_.session_id,
                             .address = client.address.ToString(),
                             .port = client.port,
-                            .tls = client.tls.active};
+                            .tls = client.tls,
+                            .settings = &options_.virtual_server->settings().authentication};
   exchange_ = options_.auth->Begin(context);
   if (!exchange_) co_return smtp::AuthAnswer{smtp::AuthUnavailable{}};
   const base::WallTime began = options_.clock->WallNow();

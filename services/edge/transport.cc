@@ -21,13 +21,16 @@ std::unique_ptr<net::TcpStream> AsTcp(std::unique_ptr<net::Stream> stream) {
   return std::unique_ptr<net::TcpStream>(tcp);
 }
 
-policy::TlsFacts ToPolicy(const tls::SessionFacts& facts) {
+policy::TlsFacts ToPolicy(const tls::TlsStream& stream) {
+  const tls::SessionFacts& facts = stream.facts();
   policy::TlsFacts result{.active = true,
                           .version = facts.version >= 0x0304 ? policy::TlsVersion::kTls13 : policy::TlsVersion::kTls12,
                           .cipher = facts.cipher,
                           .cipher_bits = facts.cipher_bits,
                           .server_name = facts.server_name,
-                          .resumed = facts.resumed};
+                          .resumed = facts.resumed,
+                          .exporter = stream.ExporterBinding(),
+                          .server_end_point = facts.server_end_point};
   if (facts.client_certificate) {
     const tls::ClientCertificate& shown = *facts.client_certificate;
     result.client_certificate = std::make_shared<const policy::ClientCertificate>(
@@ -97,7 +100,7 @@ asio::awaitable<TlsAcceptor::Accepted> Transport::Accept(std::unique_ptr<net::St
   if (done.ec) {
     result.error = done.detail.empty() ? done.ec.message() : std::move(done.detail);
   } else {
-    result.tls = ToPolicy(done.stream->facts());
+    result.tls = ToPolicy(*done.stream);
     result.stream = std::move(done.stream);
   }
   co_return result;

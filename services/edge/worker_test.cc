@@ -333,7 +333,7 @@ TEST_F(WorkerTest, RevokedLoginEndsBetweenTransactions) {
   EXPECT_EQ(Command(*other, "NOOP").substr(0, 3), "250");
   EXPECT_EQ(auth_.last.virtual_server, "virtualServers/a");
   EXPECT_EQ(auth_.last.address, "127.0.0.1");
-  EXPECT_FALSE(auth_.last.tls);
+  EXPECT_FALSE(auth_.last.tls.active);
 }
 
 TEST_F(WorkerTest, RevocationBeforeTheLoginDoesNotConcernIt) {

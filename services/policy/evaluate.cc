@@ -247,8 +247,10 @@ struct Mechanism {
   std::string_view name;
   Family family;
 };
+// Offered where it has something to bind to.
+constexpr std::string_view kScramPlus = "SCRAM-SHA-256-PLUS";
 // protocol.md 2.
-constexpr std::array<Mechanism, 9> kMechanisms = {{{"SCRAM-SHA-256-PLUS", Family::kScram},
+constexpr std::array<Mechanism, 9> kMechanisms = {{{kScramPlus, Family::kScram},
                                                    {"SCRAM-SHA-256", Family::kScram},
                                                    {"GSSAPI", Family::kIntegrated},
                                                    {"NTLM", Family::kNtlm},
@@ -298,6 +300,12 @@ Verdict JudgeKnown(const CompiledVirtualServer& server, const TlsFacts& tls, Fam
   Note(trace, settings.in_clear_path, settings.in_clear);
   if (!settings.in_clear) return Refuse(Reason::kMechanismNeedsTls, std::string(settings.in_clear_path));
   return Accept(Reason::kAllowed, std::string(settings.in_clear_path));
+}
+
+// -PLUS needs something to bind to, EXTERNAL a certificate.
+bool HasWhatItNeeds(const Mechanism& mechanism, const TlsFacts& tls) {
+  if (mechanism.name == kScramPlus) return !tls.exporter.empty();
+  return mechanism.family != Family::kExternal || tls.client_certificate != nullptr;
 }
 
 }  // namespace
@@ -409,7 +417,10 @@ Verdict JudgeRecipient(const CompiledVirtualServer& server, const ClientFacts& c
 Verdict JudgeMechanism(const CompiledVirtualServer& server, const TlsFacts& tls, std::string_view mechanism,
                        Trace* trace) {
   for (const Mechanism& known : kMechanisms) {
-    if (base::EqualsIgnoreCase(known.name, mechanism)) return JudgeKnown(server, tls, known.family, trace);
+    if (!base::EqualsIgnoreCase(known.name, mechanism)) continue;
+    Verdict verdict = JudgeKnown(server, tls, known.family, trace);
+    if (verdict.accepted && !HasWhatItNeeds(known, tls)) return Refuse(Reason::kMechanismUnknown, std::move(verdict.rule));
+    return verdict;
   }
   Note(trace, "authentication", true);
   return Refuse(Reason::kMechanismUnknown, "authentication");
@@ -420,6 +431,7 @@ std::vector<std::string_view> OfferedMechanisms(const CompiledVirtualServer& ser
   std::vector<std::string_view> offered;
   for (const Mechanism& mechanism : kMechanisms) {
     if (std::find(servable.begin(), servable.end(), mechanism.name) == servable.end()) continue;
+    if (!HasWhatItNeeds(mechanism, tls)) continue;
     if (JudgeKnown(server, tls, mechanism.family, nullptr).accepted) offered.push_back(mechanism.name);
   }
   return offered;

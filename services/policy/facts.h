@@ -30,6 +30,10 @@ struct TlsFacts {
   // What the client asked for (SNI); empty: nothing.
   std::string server_name;
   bool resumed = false;
+  // Channel bindings, octets; empty where they are not defined: tls-exporter (RFC 9266: TLS 1.3, or 1.2 with the extended
+  // master secret), tls-server-end-point (RFC 5929).
+  std::string exporter;
+  std::string server_end_point;
   // nullptr: none was shown.
   std::shared_ptr<const ClientCertificate> client_certificate;
 };

@@ -93,6 +93,15 @@ struct Permission {
   std::vector<std::string> principals;
 };
 
+// How strictly an exchange is bound to its TLS connection.
+enum class ChannelBinding : uint8_t { kOff, kWhenSupported, kRequired };
+
+// Whose users a Kerberos realm's are.
+struct Realm {
+  std::string realm;
+  std::string domain;
+};
+
 // Which reverse-paths an authenticated client may use.
 enum class SendAs : uint8_t { kAnyAddress, kOwnAddresses };
 
@@ -111,10 +120,18 @@ struct Authentication {
   bool integrated = true;
   bool integrated_requires_tls = true;
   bool ntlm = true;
+  // The neutral name in the CHALLENGE.
+  std::string ntlm_target_name = "GATEPOST";
+  bool ntlm_require_mic = false;
+  ChannelBinding ntlm_binding = ChannelBinding::kWhenSupported;
+  ChannelBinding gssapi_binding = ChannelBinding::kOff;
+  std::vector<Realm> realms;
   // SCRAM-SHA-256, SCRAM-SHA-256-PLUS.
   bool scram = true;
   // OAUTHBEARER, XOAUTH2.
   bool token = false;
+  // Names that the auth service knows; empty: all of them.
+  std::vector<std::string> token_issuers;
   // EXTERNAL.
   bool external = false;
   // Appended to login names without '@'; empty: none.

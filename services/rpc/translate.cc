@@ -166,6 +166,24 @@ absl::Status ToLookups(const v1::VirtualServer& from, policy::VirtualServer* to)
   return absl::OkStatus();
 }
 
+absl::Status ToBinding(v1::ChannelBinding from, std::string_view field, policy::ChannelBinding* to) {
+  switch (from) {
+    case v1::CHANNEL_BINDING_UNSPECIFIED:
+      return absl::OkStatus();  // The field's own default.
+    case v1::OFF:
+      *to = policy::ChannelBinding::kOff;
+      return absl::OkStatus();
+    case v1::WHEN_SUPPORTED:
+      *to = policy::ChannelBinding::kWhenSupported;
+      return absl::OkStatus();
+    case v1::REQUIRED:
+      *to = policy::ChannelBinding::kRequired;
+      return absl::OkStatus();
+    default:
+      return UnknownValue(field);
+  }
+}
+
 absl::Status ToAuthentication(const v1::Authentication& from, policy::Authentication* to) {
   to->anonymous = from.anonymous();
   if (from.basic().has_enabled()) to->basic = from.basic().enabled();
@@ -175,13 +193,18 @@ absl::Status ToAuthentication(const v1::Authentication& from, policy::Authentica
   if (integrated.has_enabled()) to->integrated = integrated.enabled();
   if (integrated.has_requires_tls()) to->integrated_requires_tls = integrated.requires_tls();
   if (integrated.ntlm().has_enabled()) to->ntlm = integrated.ntlm().enabled();
+  if (integrated.ntlm().has_target_name()) to->ntlm_target_name = integrated.ntlm().target_name();
+  to->ntlm_require_mic = integrated.ntlm().require_mic();
+  GATEPOST_RETURN_IF_ERROR(
+      ToBinding(integrated.ntlm().channel_binding(), "authentication.integrated.ntlm.channel_binding", &to->ntlm_binding));
+  GATEPOST_RETURN_IF_ERROR(ToBinding(integrated.gssapi_channel_binding(), "authentication.integrated.gssapi_channel_binding",
+                                     &to->gssapi_binding));
+  for (const v1::RealmMapping& realm : integrated.realms()) to->realms.push_back({realm.realm(), realm.domain()});
   if (from.scram().has_enabled()) to->scram = from.scram().enabled();
   to->token = from.token().enabled();
+  to->token_issuers.assign(from.token().issuers().begin(), from.token().issuers().end());
   to->external = from.external().enabled();
   to->legacy_auth_line = from.legacy_auth_line();
-  if (!to->integrated_requires_tls) return Unenforced("authentication.integrated.requires_tls");
-  if (to->token) return Unenforced("authentication.token.enabled");
-  if (to->external) return Unenforced("authentication.external.enabled");
   switch (from.send_as()) {
     case v1::Authentication::SEND_AS_UNSPECIFIED:
     case v1::Authentication::ANY_ADDRESS:

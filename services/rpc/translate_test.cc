@@ -122,9 +122,6 @@ TEST(TranslateTest, WhatNextHopsAreToldOfClients) {
 
 TEST(TranslateTest, WhatIsNotEnforcedIsRefusedByName) {
   const std::pair<const char*, const char*> cases[] = {
-      {"authentication { token { enabled: true } }", "authentication.token.enabled"},
-      {"authentication { external { enabled: true } }", "authentication.external.enabled"},
-      {"authentication { integrated { requires_tls: false } }", "authentication.integrated.requires_tls"},
       {"delivery { routes { } }", "delivery.routes"},
       {"delivery { attempt_direct_delivery: true }", "delivery.attempt_direct_delivery"},
       {"delivery { default_route { authentication { user: 'u' } } }", "delivery.default_route.authentication"},

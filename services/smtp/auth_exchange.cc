@@ -14,7 +14,7 @@ namespace gatepost::smtp {
 namespace {
 
 // Without an initial response such a client is sent an empty challenge; by us, it needs no auth service.
-bool ClientSpeaksFirst(std::string_view mechanism) { return mechanism != "LOGIN" && mechanism != "NTLM"; }
+bool ClientSpeaksFirst(std::string_view mechanism) { return mechanism != "LOGIN"; }
 
 }  // namespace
 
@@ -40,7 +40,12 @@ std::optional<Action> AuthExchange::Begin(const AuthCommand& command) {
   }
   mechanism_ = command.mechanism;
   started_ = false;
+  proved_.reset();
   if (!command.initial_response) {
+    if (mechanism_ == "NTLM") {
+      client.Say(replies::NtlmSupported());
+      return NextLine();
+    }
     if (ClientSpeaksFirst(mechanism_)) return Challenge("");
     state_ = State::kAsking;
     started_ = true;
@@ -124,7 +129,11 @@ std::optional<Action> AuthExchange::TakeLine(std::string_view line) {
   }
   if (line == "*") return Spoil(replies::AuthCancelled(), AuthOutcome::kCancelled);
   std::optional<std::string> response = base::Base64Decode(line);
-  if (!response) return Spoil(replies::AuthMalformed(), AuthOutcome::kMalformed);
+  if (!response || (proved_ && !response->empty())) return Spoil(replies::AuthMalformed(), AuthOutcome::kMalformed);
+  if (proved_) {
+    Accept(*std::exchange(proved_, std::nullopt));
+    return std::nullopt;
+  }
   return Ask(*std::move(response));
 }
 
@@ -135,9 +144,11 @@ std::optional<Action> AuthExchange::TakeAnswer(const AuthAnswer& answer) {
   started_ = false;
   Conversation& client = context_.conversation;
   if (const AuthSuccess* success = std::get_if<AuthSuccess>(&answer.answer)) {
-    context_.identity = success->identity;
-    Report(AuthOutcome::kSuccess);
-    client.Say(replies::AuthAccepted());
+    if (success->final) {
+      proved_ = success->identity;
+      return Challenge(*success->final);
+    }
+    Accept(success->identity);
     return std::nullopt;
   }
   if (std::holds_alternative<AuthFailure>(answer.answer)) {
@@ -148,11 +159,19 @@ std::optional<Action> AuthExchange::TakeAnswer(const AuthAnswer& answer) {
   if (std::holds_alternative<AuthMalformed>(answer.answer))
     return Spoil(replies::AuthMalformed(), AuthOutcome::kMalformed);
   Report(AuthOutcome::kUnavailable);
-  client.Say(replies::AuthUnavailable());
+  // It costs the client nothing and us an exchange: not without end.
+  if (client.ChargeIdleCommand()) client.Say(replies::AuthUnavailable());
   return std::nullopt;
 }
 
+void AuthExchange::Accept(policy::Identity identity) {
+  context_.identity = std::move(identity);
+  Report(AuthOutcome::kSuccess);
+  context_.conversation.Say(replies::AuthAccepted());
+}
+
 std::optional<Action> AuthExchange::Spoil(const Reply& reply, AuthOutcome outcome) {
+  proved_.reset();
   Report(outcome);
   context_.conversation.Say(reply);
   return Abandon();

@@ -21,6 +21,8 @@ class AuthExchange {
   std::optional<Action> Begin(const AuthCommand& command);
   // The event that answers the action. Likewise.
   std::optional<Action> Resume(const Event& event);
+  // Who has proved its identity and has yet to take note of the mechanism's last words; or nullptr.
+  const policy::Identity* proved() const { return proved_ ? &*proved_ : nullptr; }
   // The session ends: what the auth service must be told, if anything.
   std::optional<Action> Abandon();
 
@@ -34,6 +36,7 @@ class AuthExchange {
   std::optional<Action> TakeAnswer(const AuthAnswer& answer);
   // The client has spoilt the exchange.
   std::optional<Action> Spoil(const Reply& reply, AuthOutcome outcome);
+  void Accept(policy::Identity identity);
   void Report(AuthOutcome outcome);
   base::Duration Tarpit();
   void Forget();
@@ -42,6 +45,7 @@ class AuthExchange {
   State state_ = State::kIdle;
   bool started_ = false;  // the auth service knows of the exchange
   std::string mechanism_;
+  std::optional<policy::Identity> proved_;  // until the client has taken note of the mechanism's last words
   std::string response_;  // what AuthStart and AuthRespond point to
 };
 

@@ -131,6 +131,7 @@ Reply AuthUnavailable() { return {454, "4.7.0", "Temporary authentication failur
 Reply AuthCancelled() { return {501, "5.7.0", "Authentication cancelled"}; }
 Reply AuthMalformed() { return {501, "5.5.2", "Cannot decode the response"}; }
 Reply AuthTooLong() { return {500, "5.5.6", "Authentication exchange line is too long"}; }
+Reply NtlmSupported() { return {334, "", "ntlm supported"}; }
 Reply Challenge(std::string_view base64) { return {334, "", std::string(base64)}; }
 
 Reply MessageTooBig() { return {552, "5.3.4", "Message size exceeds fixed maximum message size"}; }

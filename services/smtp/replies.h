@@ -94,6 +94,8 @@ Reply AuthUnavailable();
 Reply AuthCancelled();
 Reply AuthMalformed();
 Reply AuthTooLong();
+// [MS-SMTPNTLM]: not base64.
+Reply NtlmSupported();
 // 334 and the base64 of a challenge (may be empty).
 Reply Challenge(std::string_view base64);
 

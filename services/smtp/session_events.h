@@ -180,6 +180,8 @@ struct AuthChallenge {
 };
 struct AuthSuccess {
   policy::Identity identity;
+  // The mechanism's last words, octets: the client takes note of them before it is told of the success (RFC 4954 4).
+  std::optional<std::string> final;
 };
 struct AuthFailure {};      // wrong credentials, whatever the reason; the client is told no more
 struct AuthMalformed {};    // the response was not a message of this mechanism

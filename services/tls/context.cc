@@ -82,6 +82,20 @@ bool Configure(SSL_CTX* context) {
   return true;
 }
 
+// RFC 5929 4.1: by the hash of the certificate's signature; SHA-256 where that is weaker, or not one hash.
+std::string EndPointOf(const X509* certificate) {
+  int digest_nid = NID_undef;
+  const EVP_MD* digest = nullptr;
+  if (OBJ_find_sigid_algs(X509_get_signature_nid(certificate), &digest_nid, nullptr) == 1 && digest_nid != NID_md5 &&
+      digest_nid != NID_sha1) {
+    digest = EVP_get_digestbynid(digest_nid);
+  }
+  std::array<uint8_t, EVP_MAX_MD_SIZE> hash;
+  unsigned size = 0;
+  if (X509_digest(certificate, digest == nullptr ? EVP_sha256() : digest, hash.data(), &size) != 1) return {};
+  return std::string(reinterpret_cast<const char*>(hash.data()), size);
+}
+
 absl::StatusOr<LoadedIdentity> Load(const Identity& identity) {
   LoadedIdentity loaded;
   GATEPOST_ASSIGN_OR_RETURN(const std::vector<CertificateFacts> facts, ParseChain(identity.chain_pem));
@@ -95,6 +109,7 @@ absl::StatusOr<LoadedIdentity> Load(const Identity& identity) {
     loaded.chain.emplace_back(CRYPTO_BUFFER_new(der, static_cast<size_t>(size), nullptr));
     OPENSSL_free(der);
   }
+  loaded.end_point = EndPointOf(chain.front().get());
   loaded.ecdsa = facts.front().key_type != KeyType::kRsa;
   for (const std::string& name : facts.front().dns_names) loaded.dns_names.push_back(base::AsciiLower(name));
   return loaded;
@@ -218,6 +233,7 @@ int ChooseIdentity(SSL* ssl, void* /*unused*/) {
       chosen = &identity;
     }
   }
+  HandshakeOf(ssl).end_point = chosen->end_point;
   std::vector<CRYPTO_BUFFER*> chain;
   for (const auto& certificate : chosen->chain) chain.push_back(certificate.get());
   return SSL_set_chain_and_key(ssl, chain.data(), chain.size(), chosen->key.get(), nullptr);

@@ -21,6 +21,7 @@ struct LoadedIdentity {
   bssl::UniquePtr<EVP_PKEY> key;
   bool ecdsa = false;
   std::vector<std::string> dns_names;  // lower case
+  std::string end_point;               // tls-server-end-point (RFC 5929)
 };
 
 struct ServerContextState {
@@ -43,6 +44,7 @@ struct Kinds {
 struct ServerHandshake {
   Kinds offered;  // by TLS 1.2's suites
   ClientVerifier::Judgement client;
+  std::string end_point;  // of the certificate that was chosen
 };
 // Puts it where the callbacks find it; nullptr when it goes.
 bool SetHandshake(SSL* ssl, ServerHandshake* handshake);

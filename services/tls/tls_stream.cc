@@ -229,6 +229,10 @@ struct Handshaker {
     return state;
   }
 
+  static void TakeEndPoint(internal::ServerHandshake* handshake, TlsStream* stream) {
+    stream->state_->facts.server_end_point = std::move(handshake->end_point);
+  }
+
   // The certificate that the client showed, now or when the session was made; in `result` why it is refused.
   static void JudgeClient(const internal::ServerContextState& server, internal::ServerHandshake* handshake, HandshakeResult* result) {
     using internal::ClientVerifier;
@@ -268,6 +272,7 @@ asio::awaitable<HandshakeResult> Accept(std::unique_ptr<net::TcpStream> plain, s
   HandshakeResult result = co_await Handshaker::Run(std::move(state), deadline);
   if (result.stream) {
     internal::SetHandshake(ssl, nullptr);
+    Handshaker::TakeEndPoint(&handshake, result.stream.get());
     if (server.client_verifier) Handshaker::JudgeClient(server, &handshake, &result);
   } else if (handshake.client.why != nullptr) {
     result.detail = handshake.client.why;

@@ -25,6 +25,8 @@ struct SessionFacts {
   bool resumed = false;
   // The client's, verified; as a server only. nullptr: it showed none.
   std::shared_ptr<const ClientCertificate> client_certificate;
+  // tls-server-end-point (RFC 5929): the hash of our certificate, as a server.
+  std::string server_end_point;
 };
 
 class TlsStream final : public net::Stream {
