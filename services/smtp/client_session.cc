@@ -47,7 +47,9 @@ ClientSession::Action ClientSession::Say(State next, std::string octets, Write::
 }
 
 ClientSession::Action ClientSession::SayHello() {
-  return Say(State::kHello, base::StrCat("EHLO ", options_.client_name, "\r\n"));
+  // Who wants to be told our client's name takes it from EHLO, too (XCLIENT_README's example; Postfix from it alone).
+  const std::string& name = as_client_ ? options_.identity->helo : options_.client_name;
+  return Say(State::kHello, base::StrCat("EHLO ", name, "\r\n"));
 }
 
 // What is still to be said of our client; then, the conversation is ready.
@@ -56,6 +58,9 @@ ClientSession::Action ClientSession::SayIdentity() {
     identity_lines_ = XclientLines(*options_.identity, capabilities_.xclient);
     if (identity_lines_.empty()) return Fail(Kind::kLacksExtension, "no XCLIENT in the answer to EHLO");
     std::reverse(identity_lines_.begin(), identity_lines_.end());
+    const std::vector<std::string>& listed = capabilities_.xclient;
+    as_client_ =
+        IsClientName(options_.identity->helo) && std::find(listed.begin(), listed.end(), "HELO") != listed.end();
   }
   if (identity_lines_.empty()) return Finish(State::kIdle, UpstreamOutcome::Accepted());
   std::string line = std::move(identity_lines_.back());

@@ -155,6 +155,7 @@ class ClientSession {
   bool tls_ = false;
   std::vector<std::string> identity_lines_;  // still to be said, the first one last
   bool identified_ = false;                  // they were made
+  bool as_client_ = false;                   // EHLO says our client's name
   uint64_t transactions_ = 0;                // MAILs said
   bool by_chunks_ = false;
   std::string recipient_line_;            // RCPT, to be said after MAIL was accepted (no PIPELINING)

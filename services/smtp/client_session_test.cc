@@ -473,10 +473,21 @@ TEST(ClientSession, XclientComesBeforeMailAndBeginsAnew) {
   EXPECT_EQ(rig.sent, (std::vector<std::string>{"EHLO edge.example\r\n",
                                                 "XCLIENT NAME=client.example ADDR=192.0.2.7 PORT=4711 PROTO=ESMTP "
                                                 "HELO=laptop LOGIN=[UNAVAILABLE]\r\n",
-                                                "EHLO edge.example\r\n"}));
+                                                "EHLO laptop\r\n"}));
   EXPECT_TRUE(rig.session.capabilities().dsn) << "what counts is said after XCLIENT";
   EXPECT_FALSE(rig.session.offered().dsn) << "but it is said to this client alone";
   EXPECT_TRUE(rig.MailAndRcpt().accepted());
+}
+
+TEST(ClientSession, EhloSaysOurClientsNameOnlyWhereItIsOneAndIsAskedFor) {
+  for (const auto& [helo, hello] : {std::pair("a\r\nMAIL FROM:<x>", kXclientHello), std::pair("", kXclientHello),
+                                    std::pair("laptop", "250-mx.example\r\n250 XCLIENT NAME ADDR\r\n")}) {
+    ClientIdentity client = SomeClient();
+    client.helo = helo;
+    Rig rig({kGreeting, hello, "220 again\r\n", kPlainHello}, false, client);
+    ASSERT_TRUE(rig.Connect().accepted());
+    EXPECT_EQ(rig.sent.back(), "EHLO edge.example\r\n");
+  }
 }
 
 TEST(ClientSession, XclientIsSaidInsideTls) {

@@ -334,7 +334,7 @@ TEST(XclientTest, TheNextHopIsToldBeforeMail) {
   EXPECT_EQ(session.upstream_octets(),
             "XCLIENT NAME=pc.example ADDR=192.0.2.7 PORT=[UNAVAILABLE] PROTO=ESMTP HELO=client.example "
             "LOGIN=[UNAVAILABLE]\r\n"
-            "EHLO mx.example\r\n"
+            "EHLO client.example\r\n"
             "MAIL FROM:<a@b.example>\r\nRCPT TO:<c@in.example>\r\n");
 }
 
@@ -347,7 +347,7 @@ TEST(XclientTest, WhoHasAuthenticatedIsToldBeforeTheNextMail) {
   session.Send("MAIL FROM:<a@b.example>\r\nRCPT TO:<c@in.example>\r\n");
   const std::string octets = session.upstream_octets();
   EXPECT_NE(octets.find("RSET\r\nXCLIENT "), std::string::npos);
-  EXPECT_NE(octets.find(" LOGIN=user+2B1\r\nEHLO mx.example\r\nMAIL FROM"), std::string::npos);
+  EXPECT_NE(octets.find(" LOGIN=user+2B1\r\nEHLO client.example\r\nMAIL FROM"), std::string::npos);
   size_t told = 0;
   for (size_t at = 0; (at = octets.find("XCLIENT ", at)) != std::string::npos; ++at) ++told;
   EXPECT_EQ(told, 2u);

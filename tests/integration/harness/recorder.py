@@ -12,7 +12,8 @@ import time
 
 @dataclasses.dataclass
 class Message:
-    """One message that was ended by its dot: envelope as received, body with dot-stuffing undone, and our final reply."""
+    """One message that was ended by its dot, or its last BDAT: envelope as received, body with dot-stuffing undone, and our final
+    reply."""
     mail: bytes
     recipients: list
     body: bytes
@@ -171,13 +172,30 @@ class Recorder:
             del pending[:end + 2]
             return text
 
+        def chunk(size):
+            while len(pending) < size:
+                read()
+            octets = bytes(pending[:size])
+            del pending[:size]
+            return octets
+
+        def commit(body):
+            message = Message(mail, recipients, bytes(body), connection.number)
+            # Committed before the reply, as an MTA does: what is lost after this point is in doubt, not absent.
+            refused = (self.answers.get("DOT") or b"2").startswith((b"4", b"5"))
+            if not refused:
+                with self.changed:
+                    self.messages.append(message)
+                    self.changed.notify_all()
+            message.reply = self._reply(box[0], connection, "DOT", text, b"250 2.0.0 queued as %d\r\n" % len(self.messages))
+
         if self.proxy:
             while len(pending) < 16 or len(pending) < 16 + int.from_bytes(pending[14:16], "big"):
                 read()
             size = 16 + int.from_bytes(pending[14:16], "big")
             connection.proxy_header = bytes(pending[:size])
             del pending[:size]
-        mail, recipients = None, []
+        mail, recipients, chunks = None, [], b""
         if not self._reply(box[0], connection, "CONNECT", b"", b"220 recorder.test ESMTP\r\n").startswith(b"2"):
             raise Recorder.Drop()
         while True:
@@ -199,7 +217,7 @@ class Recorder:
                     connection.tls = True
             elif verb == "MAIL":
                 if self._reply(box[0], connection, verb, text, b"250 2.1.0 ok\r\n").startswith(b"2"):
-                    mail, recipients = text, []
+                    mail, recipients, chunks = text, [], b""
             elif verb == "RCPT" and mail is None:
                 box[0].sendall(b"503 5.5.1 MAIL first\r\n")
             elif verb == "RCPT":
@@ -216,15 +234,21 @@ class Recorder:
                 while (data := line()) != b".":
                     body += (data[1:] if data.startswith(b".") else data) + b"\r\n"
                 connection.in_data = False
-                message = Message(mail, recipients, bytes(body), connection.number)
-                # Committed before the reply, as an MTA does: what is lost after this point is in doubt, not absent.
-                refused = (self.answers.get("DOT") or b"2").startswith((b"4", b"5"))
-                if not refused:
-                    with self.changed:
-                        self.messages.append(message)
-                        self.changed.notify_all()
-                message.reply = self._reply(box[0], connection, "DOT", text, b"250 2.0.0 queued as %d\r\n" % len(self.messages))
+                commit(body)
                 mail, recipients = None, []
+            elif verb == "BDAT" and "CHUNKING" in self.capabilities:
+                words = text.split(b" ")
+                chunks += chunk(int(words[1]))
+                if mail is None or not recipients:
+                    box[0].sendall(b"503 5.5.1 no\r\n")
+                elif words[2:] == [b"LAST"]:
+                    commit(chunks)
+                    mail, recipients, chunks = None, [], b""
+                else:
+                    self._reply(box[0], connection, verb, text, b"250 2.0.0 more\r\n")
+            elif verb == "XCLIENT" and any(x.startswith("XCLIENT") for x in self.capabilities):
+                mail, recipients = None, []
+                self._reply(box[0], connection, verb, text, b"220 recorder.test ESMTP\r\n")
             elif verb == "RSET":
                 mail, recipients = None, []
                 self._reply(box[0], connection, verb, text, b"250 2.0.0 ok\r\n")
