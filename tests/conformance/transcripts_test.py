@@ -39,7 +39,7 @@ class Transcripts(unittest.TestCase):
                 client.send(pending + line[3:].encode() + b"\r\n")
                 pending = b""
             elif line.startswith("S: "):
-                said = client.line().decode("ascii")
+                said = client.line().decode()
                 wanted = line[3:]
                 if wanted.endswith("*"):
                     self.assertTrue(said.startswith(wanted[:-1]), f"{where}\nsaid: {said}")
@@ -63,14 +63,20 @@ class Transcripts(unittest.TestCase):
         cluster.create_user("alice", "alice@in.example", "correct horse")
         cluster.virtual_server("inbound", upstream.address, anonymous=True, local_domains=["in.example"])
         cluster.virtual_server("submission", upstream.address, listeners=("STARTTLS",), secure_channel=True, local_domains=["in.example"])
+        extended = Recorder(capabilities=("PIPELINING", "SIZE 40000000", "DSN", "ENHANCEDSTATUSCODES", "8BITMIME", "BINARYMIME", "CHUNKING",
+                                          "SMTPUTF8", "LIMITS MAILMAX=7"))
+        self.addCleanup(extended.close)
+        cluster.virtual_server("extended", extended.address, anonymous=True, local_domains=["in.example"], dialect="EXCHANGE",
+                               messageLimits={"maxMessages": "50"})
         edge = cluster.edge("edge1")
-        # What the next hop can do is learnt by the probe, and by this session at the latest.
-        with Client(edge.port("inbound")) as client:
-            client.hello()
-            client.command("MAIL FROM:<a@in.example>")
-            self.assertTrue(client.command("RCPT TO:<b@in.example>").startswith("250"))
+        # What a next hop can do is learnt by the probe, and by these sessions at the latest.
+        for name in ("inbound", "extended"):
+            with Client(edge.port(name)) as client:
+                client.hello()
+                client.command("MAIL FROM:<a@in.example>")
+                self.assertTrue(client.command("RCPT TO:<b@in.example>").startswith("250"))
         paths = sorted(FOLDER.glob("*.txt"))
-        self.assertGreaterEqual(len(paths), 4)
+        self.assertGreaterEqual(len(paths), 5)
         for path in paths:
             with self.subTest(path=path.name):
                 self.play(path, edge)
