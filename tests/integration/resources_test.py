@@ -10,11 +10,11 @@ Logs      M1, M2, M4: nothing a client says breaks a log line or shows a secret;
 Age       the age of the configuration
 """
 import base64
+import glob
 import json
 import os
 import resource
 import select
-import shutil
 import socket
 import ssl
 import time
@@ -664,9 +664,11 @@ class Age(World):
 
     def test_five_minutes_without_the_config_service_make_a_configuration_stale(self):
         """An edge whose clock runs thirty times as fast as the world's: at 5 min of its own, not before, and mail goes on."""
-        if shutil.which("faketime") is None:
+        library = glob.glob("/usr/lib/*/faketime/libfaketimeMT.so.1")
+        if not library:
             self.skipTest("NOT VERIFIED: faketime is not installed (deploy/local/install test)")
-        edge = Edge(self.cluster, "fast", 5000, 1, [], wrapper=("faketime", "-f", "+0 x30"))
+        # By `env`, which becomes the edge; the program `faketime` would be its parent, and be ended in its place.
+        edge = Edge(self.cluster, "fast", 5000, 1, [], wrapper=("env", f"LD_PRELOAD={library[0]}", "FAKETIME=+0 x30"))
         self.cluster.edges["fast"] = edge
         wait_for(lambda: listens(edge.port("inbound")), 20, "the edge in its own time")
         self.cluster.config.kill()
