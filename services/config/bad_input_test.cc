@@ -1,5 +1,5 @@
-// What an administrator may get wrong, as the API tells it: everything at once, each with the path of its field. Real gRPC.
-// Shows issue "The whole virtual server", section "Bad input".
+// What an administrator may get wrong, as the API tells it: everything at once, each with the path of its field. Real
+// gRPC. Shows issue "The whole virtual server", section "Bad input".
 #include <google/protobuf/text_format.h>
 
 #include <algorithm>
@@ -50,7 +50,8 @@ class BadInputTest : public testing::Test {
 
 TEST_F(BadInputTest, OneRequestIsToldOfEverySectionAtOnce) {
   service_.world().PutCertificate("known");
-  EXPECT_THAT(Fields(R"(
+  EXPECT_THAT(
+      Fields(R"(
       display_name: "a\nb"
       fqdn: "mail..example.com"
       banner_text: "SMTP"
@@ -87,19 +88,18 @@ TEST_F(BadInputTest, OneRequestIsToldOfEverySectionAtOnce) {
       }
       filters { block_lists { zone: "zen..example" answers: "192.0.2.1" } }
       logging { addresses: 77 })"),
-              ElementsAre("authentication.basic.default_domain", "authentication.submit.principals[0]", "banner_text",
-                          "certificates[1]", "connection_control.entries[0].subnet",
-                          "connection_control.entries[1].range", "connection_control.entries[2].host_name",
-                          "connection_control.entries[3]", "connection_limits.max_total",
-                          "delivery.default_route.next_hops[0].host", "delivery.default_route.next_hops[0].port",
-                          "delivery.default_route.tls.ca_bundle_pem", "delivery.dns_servers[0]",
-                          "delivery.timeouts.connect", "display_name", "filters.block_lists[0].answers[0]",
-                          "filters.block_lists[0].zone", "fqdn", "listeners[1]", "listeners[2].address",
-                          "listeners[2].port", "listeners[3].proxy_protocol.trusted_subnets",
-                          "listeners[4].proxy_protocol.required", "listeners[4].proxy_protocol.trusted_subnets[0]",
-                          "local_domains[1].domain", "logging.addresses", "message_limits.max_recipients", "pools[0]",
-                          "relay.authenticated.principals[1]", "relay.entries[0].domain", "reverse_lookup.timeout",
-                          "session_limits.idle_timeout", "tls.min_cipher_bits"));
+      ElementsAre("authentication.basic.default_domain", "authentication.submit.principals[0]", "banner_text",
+                  "certificates[1]", "connection_control.entries[0].subnet", "connection_control.entries[1].range",
+                  "connection_control.entries[2].host_name", "connection_control.entries[3]",
+                  "connection_limits.max_total", "delivery.default_route.next_hops[0].host",
+                  "delivery.default_route.next_hops[0].port", "delivery.default_route.tls.ca_bundle_pem",
+                  "delivery.dns_servers[0]", "delivery.timeouts.connect", "display_name",
+                  "filters.block_lists[0].answers[0]", "filters.block_lists[0].zone", "fqdn", "listeners[1]",
+                  "listeners[2].address", "listeners[2].port", "listeners[3].proxy_protocol.trusted_subnets",
+                  "listeners[4].proxy_protocol.required", "listeners[4].proxy_protocol.trusted_subnets[0]",
+                  "local_domains[1].domain", "logging.addresses", "message_limits.max_recipients", "pools[0]",
+                  "relay.authenticated.principals[1]", "relay.entries[0].domain", "reverse_lookup.timeout",
+                  "session_limits.idle_timeout", "tls.min_cipher_bits"));
 }
 
 TEST_F(BadInputTest, WhatIsNoEntryIsSaidInItsOwnWords) {
@@ -136,16 +136,16 @@ TEST_F(BadInputTest, WhatIsNoEntryIsSaidInItsOwnWords) {
 
 TEST_F(BadInputTest, AnEntryInAnySpellingIsInAListOnce) {
   const std::string start = "fqdn: 'a.example' relay { entries { address: '192.0.2.1' } entries { ";
-  for (const char* again :
-       {"address: '192.0.2.1'", "address: '::ffff:192.0.2.1'", "subnet: '192.0.2.1/32'", "subnet: '192.0.2.1/255.255.255.255'",
-        "range: '192.0.2.1-192.0.2.1'"}) {
+  for (const char* again : {"address: '192.0.2.1'", "address: '::ffff:192.0.2.1'", "subnet: '192.0.2.1/32'",
+                            "subnet: '192.0.2.1/255.255.255.255'", "range: '192.0.2.1-192.0.2.1'"}) {
     const std::vector<std::string> violations = Violations(start + again + " } }");
     ASSERT_EQ(violations.size(), 1u) << again;
     EXPECT_THAT(violations[0], HasSubstr("is in the list already, as [0]")) << again;
   }
   EXPECT_THAT(Fields("fqdn: 'a.example' relay { entries { domain: 'example.com' } entries { domain: 'EXAMPLE.com' } }"),
               ElementsAre("relay.entries[1].domain"));
-  EXPECT_THAT(Fields(start + "subnet: '192.0.2.0/24' } }"), ElementsAre()) << "narrower entries may stand beside wider ones";
+  EXPECT_THAT(Fields(start + "subnet: '192.0.2.0/24' } }"), ElementsAre())
+      << "narrower entries may stand beside wider ones";
 }
 
 TEST_F(BadInputTest, ListenersAreUniqueInEveryPoolTheyShare) {
@@ -153,7 +153,8 @@ TEST_F(BadInputTest, ListenersAreUniqueInEveryPoolTheyShare) {
     return "fqdn: 'a.example' " + pools + " listeners { address: '" + address + "' port: 25 tls_mode: NONE }";
   };
   EXPECT_THAT(Fields(listener("192.0.2.1", "pools: 'east' pools: 'west'"), "first"), ElementsAre());
-  EXPECT_THAT(Fields(listener("0.0.0.0", "pools: 'west'")), ElementsAre("listeners[0]")) << "a wildcard has every address";
+  EXPECT_THAT(Fields(listener("0.0.0.0", "pools: 'west'")), ElementsAre("listeners[0]"))
+      << "a wildcard has every address";
   EXPECT_THAT(Fields(listener("192.0.2.1", "")), ElementsAre("listeners[0]")) << "of all pools";
   EXPECT_THAT(Fields(listener("::", "pools: 'west'"), "v6"), ElementsAre()) << "the other family";
   EXPECT_THAT(Fields(listener("0.0.0.0", "pools: 'north'"), "north"), ElementsAre()) << "another pool";

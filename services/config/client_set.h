@@ -20,8 +20,8 @@ absl::StatusOr<std::string> CanonicalAddress(std::string_view text);
 // family. Addresses are canonical.
 bool Overlap(const v1::Listener& a, const v1::Listener& b);
 
-// The host names that stand in the place of an address, canonical, each once, kMaxHostNames at most: what is to be looked
-// up before the server can be judged.
+// The host names that stand in the place of an address, canonical, each once, kMaxHostNames at most: what is to be
+// looked up before the server can be judged.
 std::vector<std::string> HostNamesToLookUp(const v1::VirtualServer& server);
 
 // Brings entries into canonical form, and puts in the place of a host name the addresses that `hosts` has of it, those

@@ -105,7 +105,8 @@ void DnsCheck::JudgeAddress(const IpAddress& address, const net::DnsReply& reply
   checked->set_points_back(std::find(names.begin(), names.end(), fqdn_) != names.end());
   checked->set_listener(Listens(address));
   if (IsPrivate(address))
-    Find(DnsFinding::WARNING, StrCat(text, " is a private address: only clients of its own network can reach it"), response);
+    Find(DnsFinding::WARNING, StrCat(text, " is a private address: only clients of its own network can reach it"),
+         response);
   if (checked->points_back()) {
     Find(DnsFinding::OK, StrCat("the reverse name of ", text, " is ", fqdn_), response);
   } else if (!names.empty()) {
@@ -114,7 +115,8 @@ void DnsCheck::JudgeAddress(const IpAddress& address, const net::DnsReply& reply
                 ": mail servers that compare the two may distrust this host"),
          response);
   } else if (Unknown(reply)) {
-    Find(DnsFinding::WARNING, StrCat("the reverse name of ", text, " cannot be said: ", Reason(reply.outcome)), response);
+    Find(DnsFinding::WARNING, StrCat("the reverse name of ", text, " cannot be said: ", Reason(reply.outcome)),
+         response);
   } else {
     Find(DnsFinding::WARNING,
          StrCat(text, " has no reverse name: other mail servers may refuse this host; add a PTR record to ", fqdn_),

@@ -52,15 +52,16 @@ class DnsCheckTest : public testing::Test {
 
 TEST_F(DnsCheckTest, ANameWhoseAddressesPointBackIsAsItShouldBe) {
   dns_.SetAddresses(kName, {"2001:db8::1", "192.0.2.9", "192.0.2.1"});
-  for (const char* address : {"192.0.2.1", "192.0.2.9", "2001:db8::1"}) dns_.SetNames(address, {"other.example", kName});
+  for (const char* address : {"192.0.2.1", "192.0.2.9", "2001:db8::1"})
+    dns_.SetNames(address, {"other.example", kName});
   const v1::CheckDnsResponse response = Check();
   EXPECT_EQ(response.fqdn(), kName);
   EXPECT_THAT(Errors(response), IsEmpty());
   EXPECT_THAT(Warnings(response), IsEmpty());
-  EXPECT_THAT(Texts(response, v1::DnsFinding::OK),
-              ElementsAre("mail.example.com resolves to 3 addresses", "the reverse name of 192.0.2.1 is mail.example.com",
-                          "the reverse name of 192.0.2.9 is mail.example.com",
-                          "the reverse name of 2001:db8::1 is mail.example.com"));
+  EXPECT_THAT(Texts(response, v1::DnsFinding::OK), ElementsAre("mail.example.com resolves to 3 addresses",
+                                                               "the reverse name of 192.0.2.1 is mail.example.com",
+                                                               "the reverse name of 192.0.2.9 is mail.example.com",
+                                                               "the reverse name of 2001:db8::1 is mail.example.com"));
   ASSERT_EQ(response.addresses_size(), 3);
   EXPECT_EQ(response.addresses(0).address(), "192.0.2.1");
   EXPECT_THAT(response.addresses(0).reverse_names(), ElementsAre("other.example", kName));
@@ -70,9 +71,10 @@ TEST_F(DnsCheckTest, ANameWhoseAddressesPointBackIsAsItShouldBe) {
 
 TEST_F(DnsCheckTest, ANameThatDoesNotResolveIsAnError) {
   const v1::CheckDnsResponse response = Check();
-  EXPECT_THAT(Errors(response),
-              ElementsAre("mail.example.com does not resolve: clients that are given this name find no server; add an A or "
-                          "AAAA record"));
+  EXPECT_THAT(
+      Errors(response),
+      ElementsAre("mail.example.com does not resolve: clients that are given this name find no server; add an A or "
+                  "AAAA record"));
   EXPECT_EQ(response.addresses_size(), 0);
 }
 
@@ -80,8 +82,9 @@ TEST_F(DnsCheckTest, WhatCannotBeAskedIsAnErrorAndNotAnAbsence) {
   dns_.SetAddresses(kName, {"192.0.2.1"});
   dns_.SetNames("192.0.2.1", {kName});
   dns_.SetOutcome(kName, net::DnsType::kAaaa, net::DnsOutcome::kTimedOut);
-  EXPECT_THAT(Errors(Check()), ElementsAre("whether mail.example.com has IPv6 addresses cannot be said: the DNS servers did "
-                                           "not answer in time"));
+  EXPECT_THAT(Errors(Check()),
+              ElementsAre("whether mail.example.com has IPv6 addresses cannot be said: the DNS servers did "
+                          "not answer in time"));
   dns_.SetOutcome(kName, net::DnsType::kA, net::DnsOutcome::kFailed);
   EXPECT_EQ(Errors(Check()).size(), 2u) << "and no word of its not resolving";
 }
@@ -93,12 +96,13 @@ TEST_F(DnsCheckTest, ReverseNamesThatAreMissingForeignOrUnknownAreWarnings) {
   const v1::CheckDnsResponse response = Check();
   EXPECT_THAT(
       Warnings(response),
-      ElementsAre("192.0.2.1 has no reverse name: other mail servers may refuse this host; add a PTR record to "
-                  "mail.example.com",
-                  "the reverse name of 192.0.2.2 is a.example.net, b.example.net, not mail.example.com: mail servers that "
-                  "compare the two may distrust this host",
-                  "the reverse name of 192.0.2.3 cannot be said: the DNS servers answered with a failure, or cannot be "
-                  "reached"));
+      ElementsAre(
+          "192.0.2.1 has no reverse name: other mail servers may refuse this host; add a PTR record to "
+          "mail.example.com",
+          "the reverse name of 192.0.2.2 is a.example.net, b.example.net, not mail.example.com: mail servers that "
+          "compare the two may distrust this host",
+          "the reverse name of 192.0.2.3 cannot be said: the DNS servers answered with a failure, or cannot be "
+          "reached"));
   EXPECT_EQ(response.findings(0).severity(), v1::DnsFinding::WARNING) << "the worst first";
   EXPECT_FALSE(response.addresses(1).points_back());
 }
@@ -119,8 +123,9 @@ TEST_F(DnsCheckTest, AddressesAreComparedWithTheListeners) {
   EXPECT_TRUE(response.addresses(0).listener());
   EXPECT_FALSE(response.addresses(1).listener());
   EXPECT_THAT(Warnings(response), IsEmpty()) << "for information";
-  EXPECT_THAT(Texts(response, v1::DnsFinding::OK),
-              Contains("no listener has the address 192.0.2.2: right if a load balancer or address translation leads here"));
+  EXPECT_THAT(
+      Texts(response, v1::DnsFinding::OK),
+      Contains("no listener has the address 192.0.2.2: right if a load balancer or address translation leads here"));
 
   const v1::VirtualServer wildcard = Listening({"0.0.0.0"});
   EXPECT_TRUE(Check(kName, &wildcard).addresses(1).listener());
@@ -130,9 +135,10 @@ TEST_F(DnsCheckTest, AFamilyThatNobodyListensToIsAWarning) {
   dns_.SetAddresses(kName, {"192.0.2.1", "2001:db8::1"});
   for (const char* address : {"192.0.2.1", "2001:db8::1"}) dns_.SetNames(address, {kName});
   const v1::VirtualServer v4 = Listening({"0.0.0.0"});
-  EXPECT_THAT(Warnings(Check(kName, &v4)),
-              ElementsAre("mail.example.com has IPv6 addresses, yet no listener is IPv6: clients that try them first wait, "
-                          "unless a load balancer translates"));
+  EXPECT_THAT(
+      Warnings(Check(kName, &v4)),
+      ElementsAre("mail.example.com has IPv6 addresses, yet no listener is IPv6: clients that try them first wait, "
+                  "unless a load balancer translates"));
   const v1::VirtualServer nobody;
   EXPECT_THAT(Warnings(Check(kName, &nobody)), ElementsAre("the virtual server has no listener"));
 }

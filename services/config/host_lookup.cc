@@ -45,8 +45,7 @@ HostAnswers DnsHostLookup::LookUp(const std::vector<std::string>& names) {
   }
   const std::vector<DnsReply> replies = dns_.Ask(std::move(questions), clock_.Now() + kHostLookupTime);
   GATEPOST_CHECK(replies.size() == 2 * names.size());
-  for (size_t i = 0; i < names.size(); ++i)
-    answers.emplace(names[i], AddressesOf(replies[2 * i], replies[2 * i + 1]));
+  for (size_t i = 0; i < names.size(); ++i) answers.emplace(names[i], AddressesOf(replies[2 * i], replies[2 * i + 1]));
   return answers;
 }
 

@@ -45,7 +45,8 @@ class HostLookupTest : public testing::Test {
   }
   std::vector<std::string> Wrong() {
     std::vector<std::string> texts;
-    for (const Violation& violation : violations_.list()) texts.push_back(violation.field + " " + violation.description);
+    for (const Violation& violation : violations_.list())
+      texts.push_back(violation.field + " " + violation.description);
     return texts;
   }
 
@@ -137,8 +138,7 @@ TEST_F(HostLookupTest, AHundredNamesAreLookedUpAndNoMore) {
     Add(name);
   }
   Normalize();
-  EXPECT_THAT(Wrong(),
-              ElementsAre("entries[100].host_name is not looked up: one request may have 100 host names"));
+  EXPECT_THAT(Wrong(), ElementsAre("entries[100].host_name is not looked up: one request may have 100 host names"));
   EXPECT_EQ(dns_.asked(), 200);
   server_.clear_relay();
   for (size_t i = 0; i < kMaxHostNames; ++i) Add("h" + std::to_string(1000 + i) + ".example");
@@ -149,7 +149,8 @@ TEST_F(HostLookupTest, AHundredNamesAreLookedUpAndNoMore) {
 TEST_F(HostLookupTest, TheLimitOfAListCountsWhatIsStored) {
   dns_.SetAddresses("a.example", {"192.0.2.1", "192.0.2.2"});
   for (int i = 0; i < kMaxListEntries - 2; ++i)
-    server_.mutable_relay()->add_entries()->set_address(base::IpAddress::V4(0x0a000000 + static_cast<uint32_t>(i)).ToString());
+    server_.mutable_relay()->add_entries()->set_address(
+        base::IpAddress::V4(0x0a000000 + static_cast<uint32_t>(i)).ToString());
   Add("a.example");
   EXPECT_EQ(Normalize().size(), 10'000u);
   EXPECT_THAT(Wrong(), IsEmpty());

@@ -27,7 +27,8 @@ void Print(const CheckDnsResponse& response, bool listeners, std::ostream& out) 
     for (const CheckedAddress& address : response.addresses()) {
       std::string names;
       for (const std::string& name : address.reverse_names()) base::StrAppend(&names, names.empty() ? "" : ", ", name);
-      table.rows.push_back({address.address(), names.empty() ? "-" : Printable(names), address.points_back() ? "yes" : "no"});
+      table.rows.push_back(
+          {address.address(), names.empty() ? "-" : Printable(names), address.points_back() ? "yes" : "no"});
       if (listeners) table.rows.back().push_back(address.listener() ? "yes" : "no");
     }
     PrintTable(table, out);
@@ -52,7 +53,8 @@ absl::Status Check(Invocation* invocation, const std::string& what) {
   if (!response.ok()) return response.status();
   if (invocation->options.output == Format::kText) {
     Print(*response, !is_name, invocation->out);
-  } else if (absl::Status status = PrintResource(invocation->options.output, *response, invocation->out); !status.ok()) {
+  } else if (absl::Status status = PrintResource(invocation->options.output, *response, invocation->out);
+             !status.ok()) {
     return status;
   }
   for (const DnsFinding& finding : response->findings()) {
@@ -67,7 +69,8 @@ absl::Status Check(Invocation* invocation, const std::string& what) {
 
 void AddCheckDns(CLI::App* noun, Invocation* invocation) {
   auto what = std::make_shared<std::string>();
-  CLI::App* command = noun->add_subcommand("check-dns", "Look up the name of a virtual server, and the names of its addresses");
+  CLI::App* command =
+      noun->add_subcommand("check-dns", "Look up the name of a virtual server, and the names of its addresses");
   command->add_option("ID|FQDN", *what, "The virtual server's id, or a name such as mail.example.com")->required();
   command->footer(
       "Asked are the DNS servers of the config service, from where it runs. Exit code 1 if there is an ERROR.");

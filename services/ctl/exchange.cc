@@ -55,8 +55,8 @@ bool Overlap(const Listener& a, const Listener& b) {
   return *x == *y || x->IsUnspecified() || y->IsUnspecified();
 }
 
-// Exchange chooses among connectors of one address by the client's; here an address and port has one virtual server. The
-// one for everybody keeps it, else the first.
+// Exchange chooses among connectors of one address by the client's; here an address and port has one virtual server.
+// The one for everybody keeps it, else the first.
 void KeepListenersApart(const std::vector<bool>& for_everybody, std::vector<ImportedConnector>* connectors) {
   std::vector<size_t> order;
   for (const bool everybody : {true, false})
@@ -74,7 +74,8 @@ void KeepListenersApart(const std::vector<bool>& for_everybody, std::vector<Impo
       if (other == kept.end()) {
         *own.server.add_listeners() = listener;
       } else {
-        own.notes.push_back(StrCat("Bindings: ", listener.address(), " port ", listener.port(), " is ", other->second->title,
+        own.notes.push_back(StrCat("Bindings: ", listener.address(), " port ", listener.port(), " is ",
+                                   other->second->title,
                                    "'s too, and an address and port has one virtual server: not imported; give it an "
                                    "address or port of its own"));
       }
@@ -117,7 +118,8 @@ absl::StatusOr<ExchangeImport> ImportExchange(std::string_view json, const Short
   for (size_t i = 0; i < documents->size(); ++i) {
     const YAML::Node& properties = (*documents)[i];
     const std::string which = StrCat("connector ", i + 1);
-    if (!properties.IsMap()) return UsageError(StrCat(which, " is no object; Get-ReceiveConnector | ConvertTo-Json -Depth 4"));
+    if (!properties.IsMap())
+      return UsageError(StrCat(which, " is no object; Get-ReceiveConnector | ConvertTo-Json -Depth 4"));
     if (auto well_formed = ToJson(properties); !well_formed.ok())
       return UsageError(StrCat(which, ": ", base::FromAbsl(well_formed.status().message())));
     if (IsNothing(Member(properties, "Name")) && IsNothing(Member(properties, "Identity")))

@@ -1,5 +1,5 @@
-// One receive connector: its properties, one after the other, into a virtual server; what has no counterpart into notes.
-// Private to exchange.cc and its test of the table.
+// One receive connector: its properties, one after the other, into a virtual server; what has no counterpart into
+// notes. Private to exchange.cc and its test of the table.
 #pragma once
 
 #include <string>

@@ -1,5 +1,5 @@
-// The fixtures are what Get-ReceiveConnector says of a server with default and added connectors: enums by name as a remote
-// shell has them, and by number as the server's own shell does.
+// The fixtures are what Get-ReceiveConnector says of a server with default and added connectors: enums by name as a
+// remote shell has them, and by number as the server's own shell does.
 #include "services/ctl/exchange.h"
 
 #include <set>
@@ -44,7 +44,8 @@ ImportedConnector One(const std::string& properties) {
 std::vector<std::string> Listeners(const VirtualServer& server) {
   std::vector<std::string> listeners;
   for (const Listener& own : server.listeners())
-    listeners.push_back(own.address() + " " + std::to_string(own.port()) + " " + Listener::TlsMode_Name(own.tls_mode()));
+    listeners.push_back(own.address() + " " + std::to_string(own.port()) + " " +
+                        Listener::TlsMode_Name(own.tls_mode()));
   return listeners;
 }
 
@@ -99,9 +100,10 @@ TEST(ExchangeTest, TheClientConnectorDemandsTls) {
   EXPECT_FALSE(connector.server.authentication().has_submit()) << "ExchangeUsers: everybody who logs in";
   EXPECT_EQ(connector.server.authentication().basic().default_domain(), "example.com");
   EXPECT_EQ(connector.server.connection_limits().max_per_source(), 0u);
-  EXPECT_THAT(connector.notes,
-              Contains("TlsCertificateName: the certificate is not in this file; import it, and name it in `certificates` "
-                       "(<I>CN=Example CA<S>CN=smtp.example.com)"));
+  EXPECT_THAT(
+      connector.notes,
+      Contains("TlsCertificateName: the certificate is not in this file; import it, and name it in `certificates` "
+               "(<I>CN=Example CA<S>CN=smtp.example.com)"));
   EXPECT_THAT(connector.notes, Contains(HasSubstr("MessageRateLimit: 5 messages a minute")));
 }
 
@@ -122,8 +124,7 @@ TEST(ExchangeTest, NumbersAndObjectsSayWhatNamesSay) {
   EXPECT_EQ(server.connection_limits().max_per_source(), 0u);
   EXPECT_EQ(server.message_limits().max_message_octets(), 10'485'760u);
   EXPECT_EQ(server.connection_control().mode(), config::v1::ONLY_LIST);
-  EXPECT_THAT(Entries(server.connection_control().entries()),
-              ElementsAre("10.0.0.0/8", "2001:db8::/120", "192.0.2.1"));
+  EXPECT_THAT(Entries(server.connection_control().entries()), ElementsAre("10.0.0.0/8", "2001:db8::/120", "192.0.2.1"));
   EXPECT_THAT(connector.notes, Contains("MaxHopCount: 5000 is beyond what messageLimits.maxHops takes: 1000 is used"));
   EXPECT_THAT(connector.notes,
               Contains("MaxRecipientsPerMessage: 50 is beyond what messageLimits.maxRecipients takes: 100 is used"));
@@ -145,9 +146,10 @@ TEST(ExchangeTest, WhomAConnectorTrustsMayRelayUnlessThatIsMoreThanOneNetwork) {
   EXPECT_FALSE(connector.server.relay().allow_open_relay());
   EXPECT_THAT(connector.notes, Contains(HasSubstr("that would be an open relay: 0.0.0.0-127.255.255.255")));
 
-  const VirtualServer everybody = One("AuthMechanism: ExternalAuthoritative, PermissionGroups: 'AnonymousUsers, Custom', "
-                                      "RemoteIPRanges: ['0.0.0.0-255.255.255.255', '::/0']")
-                                      .server;
+  const VirtualServer everybody =
+      One("AuthMechanism: ExternalAuthoritative, PermissionGroups: 'AnonymousUsers, Custom', "
+          "RemoteIPRanges: ['0.0.0.0-255.255.255.255', '::/0']")
+          .server;
   EXPECT_THAT(everybody.relay().entries(), IsEmpty());
   EXPECT_FALSE(everybody.relay().has_mode()) << "only the list";
 }
@@ -159,7 +161,8 @@ TEST(ExchangeTest, OneAddressAndPortHasOneVirtualServer) {
               Contains(HasSubstr("0.0.0.0 port 25 is MAIL01\\Default Frontend MAIL01's too")));
   // Whatever comes first: the one for everybody keeps it.
   const ExchangeImport other = Import(
-      "[{Name: few, Fqdn: a.example, Bindings: '192.0.2.1:25', RemoteIPRanges: 10.0.0.0/8}, {Name: all, Fqdn: a.example, "
+      "[{Name: few, Fqdn: a.example, Bindings: '192.0.2.1:25', RemoteIPRanges: 10.0.0.0/8}, {Name: all, Fqdn: "
+      "a.example, "
       "Bindings: '0.0.0.0:25', RemoteIPRanges: 0.0.0.0-255.255.255.255}]");
   EXPECT_THAT(Listeners(other.connectors[0].server), IsEmpty());
   EXPECT_THAT(Listeners(other.connectors[1].server), ElementsAre("0.0.0.0 25 NONE"));
@@ -179,12 +182,33 @@ TEST(ExchangeTest, NoPropertyIsDroppedInSilence) {
     const bool silent = std::none_of(connector.notes.begin(), connector.notes.end(), [&](const std::string& note) {
       return note.starts_with(std::string(property) + ":");
     });
-    static const std::set<std::string_view> kSilent = {
-        "DistinguishedName", "ExchangeObjectId", "ExchangeVersion", "Guid", "Id", "Identity", "IsValid",
-        "MaxAcknowledgementDelay", "MessageRateSource", "Name", "ObjectCategory", "ObjectClass", "ObjectState",
-        "OrganizationId", "OrganizationalUnitRoot", "OriginatingServer", "PSComputerName", "PSShowComputerName",
-        "PSSourceJobInstanceId", "RunspaceId", "Server", "SuppressXAnonymousTls", "TransportRole", "WhenChanged",
-        "WhenChangedUTC", "WhenCreated", "WhenCreatedUTC"};
+    static const std::set<std::string_view> kSilent = {"DistinguishedName",
+                                                       "ExchangeObjectId",
+                                                       "ExchangeVersion",
+                                                       "Guid",
+                                                       "Id",
+                                                       "Identity",
+                                                       "IsValid",
+                                                       "MaxAcknowledgementDelay",
+                                                       "MessageRateSource",
+                                                       "Name",
+                                                       "ObjectCategory",
+                                                       "ObjectClass",
+                                                       "ObjectState",
+                                                       "OrganizationId",
+                                                       "OrganizationalUnitRoot",
+                                                       "OriginatingServer",
+                                                       "PSComputerName",
+                                                       "PSShowComputerName",
+                                                       "PSSourceJobInstanceId",
+                                                       "RunspaceId",
+                                                       "Server",
+                                                       "SuppressXAnonymousTls",
+                                                       "TransportRole",
+                                                       "WhenChanged",
+                                                       "WhenChangedUTC",
+                                                       "WhenCreated",
+                                                       "WhenCreatedUTC"};
     EXPECT_EQ(silent, kSilent.contains(property)) << property;
   }
 }
@@ -198,7 +222,8 @@ TEST(ExchangeTest, WhatCannotBeReadPermitsLess) {
 }
 
 TEST(ExchangeTest, UsersWhoMayNotSubmitOnExchangeMayNotHere) {
-  const VirtualServer server = One("AuthMechanism: 'Tls, BasicAuth, BasicAuthRequireTLS', PermissionGroups: AnonymousUsers").server;
+  const VirtualServer server =
+      One("AuthMechanism: 'Tls, BasicAuth, BasicAuthRequireTLS', PermissionGroups: AnonymousUsers").server;
   EXPECT_EQ(server.authentication().submit().mode(), config::v1::ONLY_LIST);
   EXPECT_FALSE(server.relay().authenticated_may_relay());
 }
@@ -214,9 +239,11 @@ TEST(ExchangeTest, PasswordsInClearAreTakenOverAndSaid) {
 }
 
 TEST(ExchangeTest, IdsAreMadeOfNamesAndUnique) {
-  const ExchangeImport import =
-      Import("[{Name: 'Édge  (1)', Fqdn: a}, {Name: '465', Fqdn: a}, {Name: '--', Fqdn: a}, {Name: A b, Fqdn: a}, {Name: a-B, Fqdn: a}, "
-             "{Name: " + std::string(80, 'x') + ", Fqdn: a}, {Name: " + std::string(70, 'x') + ", Fqdn: a}]");
+  const ExchangeImport import = Import(
+      "[{Name: 'Édge  (1)', Fqdn: a}, {Name: '465', Fqdn: a}, {Name: '--', Fqdn: a}, {Name: A b, Fqdn: a}, {Name: a-B, "
+      "Fqdn: a}, "
+      "{Name: " +
+      std::string(80, 'x') + ", Fqdn: a}, {Name: " + std::string(70, 'x') + ", Fqdn: a}]");
   std::vector<std::string> names;
   for (const auto& connector : import.connectors) names.push_back(IdOf(connector.server.name()));
   EXPECT_THAT(names, ElementsAre("dge-1", "connector-465", "connector", "a-b", "a-b-2", std::string(63, 'x'),
@@ -257,7 +284,8 @@ TEST(ExchangeTest, WindowsWritesUtf16) {
 }
 
 TEST(ExchangeTest, WhatIsNoListOfConnectorsIsAMistake) {
-  for (const char* text : {"", "[]", "{", "[1]", "text", "{Bindings: []}", "{Name: a, Name: b}", "{Name: a, Fqdn: &x [*x]}"}) {
+  for (const char* text :
+       {"", "[]", "{", "[1]", "text", "{Bindings: []}", "{Name: a, Name: b}", "{Name: a, Fqdn: &x [*x]}"}) {
     const auto import = ImportExchange(text, {});
     EXPECT_TRUE(IsUsageError(import.status())) << text;
   }

@@ -97,7 +97,8 @@ std::optional<milliseconds> ReadDurationText(std::string_view text) {
   if (parts.size() != 3) return std::nullopt;
   const size_t point = parts[0].find('.');
   const std::optional<uint64_t> days = point == std::string_view::npos ? 0 : ToNumber(parts[0].substr(0, point));
-  const std::optional<uint64_t> hours = ToNumber(point == std::string_view::npos ? parts[0] : parts[0].substr(point + 1));
+  const std::optional<uint64_t> hours =
+      ToNumber(point == std::string_view::npos ? parts[0] : parts[0].substr(point + 1));
   const std::optional<uint64_t> minutes = ToNumber(parts[1]);
   const std::optional<uint64_t> seconds = ReadSeconds(parts[2]);
   if (!days || !hours || !minutes || !seconds || *days > 100'000 || *hours > 23 || *minutes > 59) return std::nullopt;

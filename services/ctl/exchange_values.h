@@ -48,8 +48,8 @@ std::optional<uint32_t> ReadFlags(const YAML::Node& value, const FlagNames& name
 // "0.0.0.0:25", "[::]:587", {Address: ..., Port: 25}.
 std::optional<base::Endpoint> ReadBinding(const YAML::Node& value);
 
-// "10.0.0.0/8", "10.0.0.1", "0.0.0.0-255.255.255.255", {LowerBound: ..., UpperBound: ...}, {Expression: ...}. A subnet is
-// widened to its mask's border.
+// "10.0.0.0/8", "10.0.0.1", "0.0.0.0-255.255.255.255", {LowerBound: ..., UpperBound: ...}, {Expression: ...}. A subnet
+// is widened to its mask's border.
 std::optional<base::IpRange> ReadRange(const YAML::Node& value);
 
 // For people: at most 80 octets of it.

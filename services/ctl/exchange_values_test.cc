@@ -67,7 +67,8 @@ TEST(ExchangeValuesTest, BindingsInAllTheirForms) {
   EXPECT_EQ(text("{Address: 192.0.2.1, Port: 25}"), "192.0.2.1:25");
   EXPECT_EQ(text("{Address: {IPAddressToString: '2001:db8::1', Address: null}, Port: 25}"), "[2001:db8::1]:25");
   EXPECT_EQ(text("{Address: {Address: 16885952}, Port: 25}"), "192.168.1.1:25") << "the first octet is the lowest";
-  for (const char* json : {"'25'", "{Port: 25}", "{Address: 192.0.2.1}", "{Address: {Address: 4294967296}, Port: 25}", "null"})
+  for (const char* json :
+       {"'25'", "{Port: 25}", "{Address: 192.0.2.1}", "{Address: {Address: 4294967296}, Port: 25}", "null"})
     EXPECT_EQ(text(json), "nothing") << json;
 }
 

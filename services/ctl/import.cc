@@ -40,8 +40,7 @@ absl::Status ImportFromExchange(Invocation* invocation, const Arguments& argumen
   config::v1::VirtualServer judged;
   if (absl::Status status = ApplyShorthand(arguments.surroundings, &judged); !status.ok()) return status;
   auto import = ImportExchange(*text, arguments.surroundings);
-  if (!import.ok())
-    return UsageError(base::StrCat(arguments.file, ": ", base::FromAbsl(import.status().message())));
+  if (!import.ok()) return UsageError(base::StrCat(arguments.file, ": ", base::FromAbsl(import.status().message())));
   PrintNotes(*import, invocation->err);
   if (invocation->options.output != Format::kText)
     return PrintList(invocation->options.output, Resources(*import), {}, "", invocation->out);

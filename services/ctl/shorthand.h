@@ -34,7 +34,8 @@ void AddShorthandOptions(CLI::App* command, Shorthand* shorthand);
 absl::Status ApplyShorthand(const Shorthand& shorthand, config::v1::VirtualServer* server);
 
 // An entry of a list of clients as it is written on the command line.
-inline constexpr char kEntryForms[] = "an address, a subnet (10.0.0.0/8), a range (FIRST-LAST), host:NAME or domain:NAME";
+inline constexpr char kEntryForms[] =
+    "an address, a subnet (10.0.0.0/8), a range (FIRST-LAST), host:NAME or domain:NAME";
 
 // INVALID_ARGUMENT (a usage error): none of kEntryForms; the text names `option`.
 absl::StatusOr<config::v1::ClientEntry> ParseEntry(std::string_view option, const std::string& text);

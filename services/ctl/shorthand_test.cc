@@ -26,7 +26,8 @@ TEST(ShorthandTest, AnEntryIsWhatItLooksLike) {
 }
 
 TEST(ShorthandTest, WhatIsNoEntryIsAMistakeOfTheCommand) {
-  for (const char* text : {"", "mail.example.com", "192.0.2.1/24", "192.0.2.0/255.0.255.0", "192.0.2.9-192.0.2.1", "*"}) {
+  for (const char* text :
+       {"", "mail.example.com", "192.0.2.1/24", "192.0.2.0/255.0.255.0", "192.0.2.9-192.0.2.1", "*"}) {
     const auto entry = ParseEntry("--relay-entry", text);
     ASSERT_FALSE(entry.ok()) << text;
     EXPECT_TRUE(IsUsageError(entry.status()));

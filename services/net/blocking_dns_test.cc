@@ -110,9 +110,8 @@ TEST(BlockingDnsTest, TakingItDownWaitsForWhoAsks) {
   Responder silent;
   auto dns = Start(clock, silent.Options(), 1);
   std::vector<DnsReply> replies;
-  std::thread asking([&, asked = dns.get()] {
-    replies = asked->Ask({{"a.example", DnsType::kA}}, clock.Now() + milliseconds(200));
-  });
+  std::thread asking(
+      [&, asked = dns.get()] { replies = asked->Ask({{"a.example", DnsType::kA}}, clock.Now() + milliseconds(200)); });
   silent.Receive();
   dns.reset();
   asking.join();
