@@ -48,8 +48,11 @@ asio::awaitable<void> SessionDriver::Run() {
 
 bool SessionDriver::Judge(const smtp::Action& action, smtp::Event* event) {
   std::optional<smtp::Judged> judged = smtp::Judge(action, options_.virtual_server->policy());
-  if (judged) *event = *std::move(judged);
-  return judged.has_value();
+  if (!judged) return false;
+  // A greeting must not be the answer to what was said before it.
+  if (std::holds_alternative<smtp::JudgeConnection>(action)) judged->client_acted = options_.client->ReadableNow();
+  *event = *std::move(judged);
+  return true;
 }
 
 asio::awaitable<smtp::Event> SessionDriver::Perform(smtp::Action& action) {

@@ -65,8 +65,11 @@ class SessionDriver {
   void Interrupt(smtp::Interrupt::Reason reason, bool at_once);
 
   const VirtualServerRuntime& virtual_server() const { return *options_.virtual_server; }
-  // The authenticated user, or nullptr.
-  const policy::Identity* identity() const { return session_.identity(); }
+  // The authenticated user, or the one who is about to be; or nullptr.
+  const policy::Identity* identity() const {
+    const policy::Identity* identity = session_.identity();
+    return identity != nullptr ? identity : session_.almost_authenticated();
+  }
   // Since when; meaningless without an identity.
   base::WallTime authenticated_at() const { return authenticated_at_; }
 

@@ -26,7 +26,7 @@ std::optional<Action> Opening::Resume(const Event& event) {
       context_.options.client.name = Only<ClientNameFound>(event).name;
       return Judge();
     case State::kJudging:
-      return TakeVerdict(Only<Judged>(event).verdict);
+      return TakeVerdict(Only<Judged>(event));
     case State::kAwaitingSilence:
       return TakeSilence(event);
     case State::kDone:
@@ -69,7 +69,8 @@ std::optional<Action> Opening::Judge() {
   return JudgeConnection{&client};
 }
 
-std::optional<Action> Opening::TakeVerdict(const policy::Verdict& verdict) {
+std::optional<Action> Opening::TakeVerdict(const Judged& judged) {
+  const policy::Verdict& verdict = judged.verdict;
   Conversation& client = context_.conversation;
   state_ = State::kDone;
   context_.Observe(verdict);
@@ -84,7 +85,7 @@ std::optional<Action> Opening::TakeVerdict(const policy::Verdict& verdict) {
     return std::nullopt;
   }
   const base::Duration delay = context_.settings.limits.banner_delay;
-  if (delay == base::Duration::zero()) {
+  if (delay == base::Duration::zero() && !judged.client_acted) {
     Greet();
     return std::nullopt;
   }

@@ -26,7 +26,7 @@ class Opening {
 
   std::optional<Action> TakeStart(const Start& start);
   std::optional<Action> Judge();
-  std::optional<Action> TakeVerdict(const policy::Verdict& verdict);
+  std::optional<Action> TakeVerdict(const Judged& judged);
   std::optional<Action> TakeSilence(const Event& event);
   void Greet();
 

@@ -78,6 +78,20 @@ TEST(OpeningTest, RelayByNameIsTemporarilyRefusedWhileTheNameCannotBeSaid) {
   EXPECT_EQ(session.Send("RCPT TO:<c@far.example>\r\n"), "451 4.4.3 Reverse lookup failed, try again later\r\n");
 }
 
+// A client that keeps its connection and tries again, as it was told to, is not refused for ever.
+TEST(OpeningTest, AFailedLookupIsAskedAgainInTheNextTransaction) {
+  SessionSetup setup;
+  setup.settings.filters.block_lists = {{"bl.example", {}}};
+  setup.settings.filters.on_lookup_failure = policy::OnLookupFailure::kTempfail;
+  setup.listing = {policy::BlockListing::State::kFailed, 0};
+  SessionHarness session(setup);
+  session.Greet();
+  session.Send("MAIL FROM:<a@b.example>\r\nRCPT TO:<c@in.example>\r\nRCPT TO:<d@in.example>\r\nRSET\r\n");
+  EXPECT_EQ(session.block_list_lookups(), 1);
+  session.Send("MAIL FROM:<a@b.example>\r\nRCPT TO:<c@in.example>\r\n");
+  EXPECT_EQ(session.block_list_lookups(), 2);
+}
+
 TEST(OpeningTest, ABlockListIsAskedOnceForAnonymousSendersAndAnsweredAtRcpt) {
   SessionSetup setup;
   setup.settings.filters.block_lists = {{"bl.example", {}}, {"other.example", {}}};
@@ -128,6 +142,15 @@ TEST(OpeningTest, WhoTalksInTheSilenceIsRefused) {
   SessionHarness session(setup);
   session.Begin();
   EXPECT_EQ(session.Send("EHLO x\r\n"), "554 mx.example Protocol error\r\n");
+  EXPECT_TRUE(session.closed());
+}
+
+// P1, protocol.md 1: always, also while a lookup takes its time.
+TEST(OpeningTest, WhoTalksBeforeTheGreetingIsRefusedWithoutADelayToo) {
+  SessionSetup setup = WithDomainEntry();
+  setup.early = "EHLO x\r\n";
+  SessionHarness session(setup);
+  EXPECT_EQ(session.Begin(), "554 mx.example Protocol error\r\n");
   EXPECT_TRUE(session.closed());
 }
 

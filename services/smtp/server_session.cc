@@ -98,5 +98,6 @@ InputBuffer& ServerSession::input() { return parts_->context.conversation.input(
 std::string& ServerSession::output() { return parts_->context.conversation.output(); }
 const policy::ClientFacts& ServerSession::client() const { return parts_->context.options.client; }
 const policy::Identity* ServerSession::identity() const { return parts_->context.who(); }
+const policy::Identity* ServerSession::almost_authenticated() const { return parts_->auth.proved(); }
 
 }  // namespace gatepost::smtp

@@ -70,6 +70,8 @@ class ServerSession {
   const policy::ClientFacts& client() const;
   // The authenticated identity, or nullptr.
   const policy::Identity* identity() const;
+  // Whoever is about to be it (the last words of its mechanism are on their way), or nullptr.
+  const policy::Identity* almost_authenticated() const;
 
  private:
   // The parts, and which of them the next event is for.

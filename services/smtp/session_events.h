@@ -173,6 +173,8 @@ struct BlockListsAsked {
 
 struct Judged {
   policy::Verdict verdict;
+  // Of JudgeConnection: the client has spoken, or gone, already; the session reads before it greets.
+  bool client_acted = false;
 };
 
 struct AuthChallenge {

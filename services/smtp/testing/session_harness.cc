@@ -38,7 +38,7 @@ SessionHarness::SessionHarness(SessionSetup setup) : setup_(std::move(setup)) {
 
 std::string SessionHarness::Begin() {
   Run(setup_.start);
-  return TakeOutput();
+  return setup_.early.empty() ? TakeOutput() : Send(setup_.early);
 }
 
 void SessionHarness::Greet() {
@@ -124,7 +124,9 @@ void SessionHarness::Run(Event event) {
             return BlockListsAsked{setup_.listing};
           } else if constexpr (std::is_same_v<Asked, JudgeConnection> || std::is_same_v<Asked, JudgeMail> ||
                                std::is_same_v<Asked, JudgeRecipient>) {
-            return *Judge(asked, *server_);
+            Judged judged = *Judge(asked, *server_);
+            judged.client_acted = std::is_same_v<Asked, JudgeConnection> && !setup_.early.empty();
+            return judged;
           } else if constexpr (std::is_same_v<Asked, AuthCancel>) {
             auth_log_.push_back("CANCEL");
             return Done{};
@@ -164,6 +166,11 @@ Event SessionHarness::Answer(const AuthRespond& respond) {
 Event SessionHarness::CheckPassword(std::string_view user, std::string_view password) {
   if (password == "junk") return AuthAnswer{AuthMalformed{}};
   if (password == "down") return AuthAnswer{AuthUnavailable{}};
+  if (password == "last words") {
+    policy::Identity proved;
+    proved.login = user;
+    return AuthAnswer{AuthSuccess{std::move(proved), "v=signature"}};
+  }
   if (password != "good") return AuthAnswer{AuthFailure{}};
   if (setup_.identity) return AuthAnswer{AuthSuccess{*setup_.identity}};
   policy::Identity identity;

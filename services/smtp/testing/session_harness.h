@@ -41,6 +41,8 @@ struct SessionSetup {
   // Octets per read, 0: all there are.
   size_t segment = 0;
   bool handshake_fails = false;
+  // The client has sent these octets before the greeting.
+  std::string early;
   // What handshakes agree on.
   policy::TlsFacts tls{
       .active = true, .version = policy::TlsVersion::kTls13, .cipher = "TLS_AES_128_GCM_SHA256", .cipher_bits = 128};
