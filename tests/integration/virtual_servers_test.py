@@ -9,6 +9,7 @@ RelayLists   R21-R24: who may relay
 import base64
 import itertools
 import os
+import re
 import socket
 import ssl
 import subprocess
@@ -362,7 +363,7 @@ class Access(World):
                     client.starttls()
                     hello = client.hello()
                 offered = basic and (tls or clear)
-                self.assertEqual("AUTH PLAIN LOGIN" in hello, offered, what)
+                self.assertEqual(bool(re.search("AUTH .*PLAIN LOGIN", hello)), offered, what)
                 answer = client.command("MAIL FROM:<a@in.example>")
                 self.assertEqual(answer, "250 2.1.0 Sender OK" if anonymous else "530 5.7.0 Authentication required", what)
                 client.command("RSET")
