@@ -61,11 +61,27 @@ std::optional<Parts> Split(std::string_view token) {
   const std::vector<std::string_view> texts = base::Split(token, '.');
   if (texts.size() != 3 || texts[2].empty()) return std::nullopt;
   const std::optional<std::string> header = DecodeUrl(texts[0]), claims = DecodeUrl(texts[1]);
-  if (!header || !claims) return std::nullopt;
+  // The signature too: cjose aborts on base64 of 4n + 1 characters.
+  if (!header || !claims || !DecodeUrl(texts[2])) return std::nullopt;
   std::optional<Struct> header_object = ParseJsonObject(*header, token.size());
   std::optional<Struct> claims_object = ParseJsonObject(*claims, token.size());
   if (!header_object || !claims_object) return std::nullopt;
   return Parts{*std::move(header_object), *std::move(claims_object)};
+}
+
+// What cjose is given of a key: whatever else is in there is nobody's business here. nullopt: a number is missing, or
+// is not base64url, on which cjose aborts.
+std::optional<Struct> PublicMembers(const Struct& members, bool ec) {
+  Struct plain;
+  for (const char* name : {"kty", ec ? "crv" : ""}) {
+    if (*name != '\0') (*plain.mutable_fields())[name].set_string_value(StringMember(members, name));
+  }
+  for (const char* name : {ec ? "x" : "n", ec ? "y" : "e"}) {
+    const std::string number = StringMember(members, name);
+    if (number.empty() || !DecodeUrl(number)) return std::nullopt;
+    (*plain.mutable_fields())[name].set_string_value(number);
+  }
+  return plain;
 }
 
 struct ReleaseJws {
@@ -130,14 +146,10 @@ absl::StatusOr<std::shared_ptr<const JwtKeys>> JwtKeys::Parse(std::string_view j
       if (algorithm == nullptr || algorithm->ec != key.ec) continue;
     }
     if (key.ec && StringMember(members, "crv") != "P-256") continue;
-    // Public members alone: whatever else is in there is nobody's business here.
-    Struct plain;
-    for (const char* name : {"kty", "n", "e", "crv", "x", "y"}) {
-      if (const auto member = members.fields().find(name); member != members.fields().end())
-        (*plain.mutable_fields())[name] = member->second;
-    }
+    const std::optional<Struct> plain = PublicMembers(members, key.ec);
+    if (!plain) continue;
     std::string json;
-    if (!google::protobuf::util::MessageToJsonString(plain, &json).ok()) continue;
+    if (!google::protobuf::util::MessageToJsonString(*plain, &json).ok()) continue;
     cjose_err error;
     key.jwk.reset(cjose_jwk_import(json.data(), json.size(), &error));
     if (key.jwk == nullptr) continue;

@@ -162,6 +162,10 @@ TEST(JwtTest, RefusesWhatIsNoToken) {
                                    std::string("a.b.c.d"), std::string(10'000, 'a'), std::string(5'000, '.')}) {
     EXPECT_EQ(Verify(token, jwks), "!not_a_jwt");
   }
+  // cjose aborts on base64 of 4n + 1 characters.
+  EXPECT_EQ(Verify(Ec().Sign("ES256", Claims()) + "AAA", jwks), "!not_a_jwt");
+  EXPECT_EQ(Verify("a.b.c", Jwks({R"({"kty":"EC","crv":"P-256","x":"AAAAA","y":"AAAAA"})"})), "no keys");
+  EXPECT_EQ(Verify("a.b.c", Jwks({R"({"kty":"RSA","n":"AAAAA","e":"AQAB"})"})), "no keys");
   EXPECT_EQ(Verify(EncodeUrl(std::string(2'000, '[')) + "." + EncodeUrl("{}") + ".x", jwks), "!not_a_jwt") << "depth";
 }
 

@@ -73,6 +73,42 @@ TEST_F(AuthTest, EmptyResponsesAreResponses) {
   EXPECT_EQ(session_.Send("\r\n"), kRejected);
 }
 
+// [MS-SMTPNTLM]: without an initial response the first line is a text, and ours.
+TEST_F(AuthTest, NtlmIsSupportedInPlainWords) {
+  SessionSetup setup = ClearSetup();
+  setup.mechanisms = {"NTLM"};
+  setup.settings.authentication.integrated_requires_tls = false;
+  SessionHarness session(std::move(setup));
+  session.Greet();
+  EXPECT_EQ(session.Send("AUTH NTLM\r\n"), "334 ntlm supported\r\n");
+  EXPECT_TRUE(session.auth_log().empty());
+  session.Send("TlRMTVNTUA==\r\n");
+  EXPECT_EQ(session.auth_log().front(), "START NTLM");
+}
+
+// RFC 4954 4: a mechanism's last words come as a challenge, and count when the client has answered it.
+TEST_F(AuthTest, LastWordsAreAChallengeBeforeTheSuccess) {
+  const std::string plain = Plain("alice", "last words");
+  EXPECT_EQ(session_.Send("AUTH PLAIN " + plain + "\r\n"), "334 dj1zaWduYXR1cmU=\r\n");
+  EXPECT_EQ(session_.session().identity(), nullptr);
+  EXPECT_EQ(session_.Send("\r\n"), kAccepted);
+  EXPECT_EQ(session_.session().identity()->login, "alice");
+  EXPECT_EQ(session_.auth_log(), Log{"START PLAIN"}) << "the service has no more to say";
+}
+
+TEST_F(AuthTest, AClientThatDoesNotTakeTheLastWordsIsNotAuthenticated) {
+  const std::string plain = Plain("alice", "last words");
+  for (const auto& [line, expected] :
+       {std::pair<std::string, std::string>{"*", "501 5.7.0 "}, {"AA==", "501 5.5.2 "}, {"!", "501 5.5.2 "}}) {
+    EXPECT_EQ(session_.Send("AUTH PLAIN " + plain + "\r\n").substr(0, 4), "334 ");
+    EXPECT_EQ(session_.Send(line + "\r\n").substr(0, 10), expected);
+    EXPECT_EQ(session_.session().identity(), nullptr);
+  }
+  EXPECT_EQ(session_.Send("AUTH PLAIN\r\n"), "334 \r\n");
+  EXPECT_EQ(session_.Send("\r\n").substr(0, 10), kMalformed) << "what was proved before is forgotten";
+  EXPECT_EQ(session_.session().identity(), nullptr);
+}
+
 // A2
 TEST_F(AuthTest, MalformedBase64NeverReachesTheService) {
   for (std::string_view bad : {"!!!", "AHU", "AHU==", "AH==", "AHUAZ29vZB==", "A HUA", "AHUAZ29vZA", "="}) {
