@@ -238,6 +238,22 @@ TEST(ValidateTest, TenThousandFingerprintsMayBeRefused) {
   EXPECT_EQ(one.list()[0].field, "virtual_server.tls.client_certificates.refused_fingerprints");
 }
 
+// Threats M3: policy knows addresses, names and suffixes; nowhere is there a pattern whose matching could cost time.
+TEST(ValidateTest, NothingTakesAPattern) {
+  const struct {
+    const char* text;
+    const char* field;
+  } kCases[] = {
+      {"connection_control { entries { domain: '(a+)+$' } }", "virtual_server.connection_control.entries[0].domain"},
+      {"connection_control { entries { address: '10.*' } }", "virtual_server.connection_control.entries[0].address"},
+      {"relay { entries { domain: '*.example.com' } }", "virtual_server.relay.entries[0].domain"},
+      {"local_domains { domain: '(x+x+)+y' }", "virtual_server.local_domains[0].domain"},
+      {"filters { block_lists { zone: '[a-z]*' } }", "virtual_server.filters.block_lists[0].zone"},
+      {"delivery { masquerade_domain: '.*' }", "virtual_server.delivery.masquerade_domain"},
+  };
+  for (const auto& test : kCases) EXPECT_EQ(Fields(test.text), Strings{test.field}) << test.text;
+}
+
 TEST(ValidateTest, WhatIsNotEnforcedMayStandAtItsDefault) {
   Normalized(R"(
     reverse_lookup { timeout { seconds: 3 } on_lookup_failure: TEMPFAIL }
