@@ -48,9 +48,20 @@ def s_client(port, *arguments, starttls=True, name="mail.example.com"):
     if starttls:
         argv += ["-starttls", "smtp"]
     argv += ["-servername", name] if name else ["-noservername"]
-    done = subprocess.run([*argv, *map(str, arguments)], input=b"NOOP\nQUIT\n", stdout=subprocess.PIPE, stderr=subprocess.STDOUT,
-                          timeout=60, check=False)
-    return Spoken(done.stdout.decode("latin-1"))
+    with subprocess.Popen([*argv, *map(str, arguments)], stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.STDOUT,
+                          bufsize=0) as client:
+        heard = b""
+        # Under implicit TLS the greeting is waited for: who speaks before it is refused. (-starttls waits by itself.)
+        while not starttls and not re.search(rb"(?m)^[245]\d\d ", heard):
+            more = client.stdout.read(65536)
+            heard += more
+            if not more:
+                break
+        try:
+            rest, _ = client.communicate(b"NOOP\nQUIT\n", timeout=60)
+        except BrokenPipeError:
+            rest = client.stdout.read()
+    return Spoken((heard + rest).decode("latin-1"))
 
 
 def client_hello(server_name):
