@@ -1,3 +1,5 @@
+// Longer than a source should be: the tables of properties (what is mapped, what is known to mean nothing here, what has no
+// counterpart) stand beside the code that reads them, so that one place says what becomes of each.
 #include "services/ctl/exchange_connector.h"
 
 #include <google/protobuf/util/time_util.h>

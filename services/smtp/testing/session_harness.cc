@@ -9,7 +9,6 @@
 #include "services/smtp/judge.h"
 
 namespace gatepost::smtp {
-namespace {}  // namespace
 
 SessionSetup::SessionSetup() {
   settings.id = "test";

@@ -1,3 +1,4 @@
+// Longer than a source should be: the model is one automaton, verb by verb, to be read against the RFCs in one go.
 #include "services/smtp/testing/session_model.h"
 
 #include <algorithm>
