@@ -215,6 +215,7 @@ class Stalls(Encrypted):
             return len(os.listdir(f"/proc/{self.edge.pid}/fd"))
 
         self.served(s_client(self.edge.port("plain", "STARTTLS")))
+        wait_for(lambda: not self.edge.sessions("plain"), 10, "the end of that session")
         before = descriptors()
         hello = client_hello(b"mail.example.com")
         socks = []
@@ -231,7 +232,7 @@ class Stalls(Encrypted):
             # Nothing, half a ClientHello, or all of it and then silence.
             sock.sendall((b"", hello[:20], hello)[i % 3])
             socks.append(sock)
-        self.assertGreaterEqual(descriptors(), before + 600)
+        self.assertGreater(descriptors(), before + 590, "(a probe of the next hop may have been open before)")
         # Meanwhile others are served.
         self.served(s_client(self.edge.port("plain", "IMPLICIT"), starttls=False))
         wait_for(lambda: descriptors() <= before, 40, "the baseline of open files", every=0.2)

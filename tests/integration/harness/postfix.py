@@ -32,11 +32,12 @@ def skip_unless_available():
 class Postfix:
     """start(), then mail arrives in Maildirs; kill() is SIGKILL to every process of it; stop() is orderly."""
 
-    def __init__(self, folder, domains=("example.com",), users=("alice", "bob", "postmaster")):
+    def __init__(self, folder, domains=("example.com",), users=("alice", "bob", "postmaster"), parameters=""):
+        """parameters: more lines of main.cf."""
         self.folder = pathlib.Path(folder)
         self.port = free_port()
         self.address = f"127.0.0.1:{self.port}"
-        self.env = {**os.environ, "LOCAL_DOMAINS": " ".join(domains), "LOCAL_USERS": " ".join(users)}
+        self.env = {**os.environ, "LOCAL_DOMAINS": " ".join(domains), "LOCAL_USERS": " ".join(users), "MAIN_CF": parameters}
 
     def start(self):
         done = subprocess.run([SCRIPT, "start", self.folder, str(self.port)], env=self.env, capture_output=True, text=True, timeout=90,
