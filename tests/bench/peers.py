@@ -20,7 +20,8 @@ import tempfile
 import threading
 
 sys.path.insert(0, str(pathlib.Path(__file__).resolve().parents[1] / "integration"))
-from harness.cluster import Cluster, free_port  # noqa: E402
+from harness.cluster import Cluster  # noqa: E402
+from harness.ports import free_port  # noqa: E402
 from harness.processes import wait_for  # noqa: E402
 
 LOAD, SINK = os.environ["BENCH_LOAD"], os.environ["BENCH_SINK"]

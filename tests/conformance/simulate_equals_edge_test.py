@@ -14,7 +14,8 @@ sys.path.insert(0, os.path.join(HERE, "..", "integration"))
 sys.path.insert(0, os.path.join(HERE, "reference"))
 from compare import differences, sessions  # noqa: E402
 from harness.client import Client, insecure_context  # noqa: E402
-from harness.cluster import Cluster, free_port  # noqa: E402
+from harness.cluster import Cluster  # noqa: E402
+from harness.ports import free_port  # noqa: E402
 from harness.dns import DnsServer, listed, reverse  # noqa: E402
 from harness.processes import wait_for  # noqa: E402
 from harness.recorder import Recorder  # noqa: E402

@@ -22,7 +22,8 @@ import yaml
 
 sys.path.insert(0, os.path.join(os.path.dirname(os.path.realpath(__file__)), "..", "integration"))
 from harness.client import Client, Closed  # noqa: E402
-from harness.cluster import Cluster, free_port  # noqa: E402
+from harness.cluster import Cluster  # noqa: E402
+from harness.ports import free_port  # noqa: E402
 from harness.dns import DnsServer  # noqa: E402
 from harness.processes import Process, wait_for  # noqa: E402
 from harness.recorder import Recorder  # noqa: E402

@@ -13,7 +13,8 @@ import time
 import unittest
 
 from harness.client import Client, Closed
-from harness.cluster import Cluster, free_port
+from harness.cluster import Cluster
+from harness.ports import free_port
 from harness.processes import wait_for
 from harness.recorder import Recorder
 

@@ -12,6 +12,7 @@ import subprocess
 import tempfile
 import time
 
+from harness.ports import free_port
 from harness.processes import Process, wait_for
 
 
@@ -20,24 +21,6 @@ def binary(name):
     if not path:
         raise RuntimeError(f"GATEPOST_BIN_{name} is not set: run this through bazel test")
     return str(pathlib.Path(path).resolve())
-
-
-_given = set()
-
-
-def free_port(host="127.0.0.1"):
-    """A port nobody listens on, never given twice in one run; outside the kernel's range for outgoing connections."""
-    for port in range(20000 + os.getpid() * 97 % 4000, 32000):
-        if port in _given:
-            continue
-        with socket.socket(socket.AF_INET6 if ":" in host else socket.AF_INET) as probe:
-            try:
-                probe.bind((host, port))
-            except OSError:
-                continue
-        _given.add(port)
-        return port
-    raise RuntimeError("no free port")
 
 
 class Edge(Process):

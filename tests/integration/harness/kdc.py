@@ -3,7 +3,7 @@ import os
 import shutil
 import subprocess
 
-from .cluster import free_port
+from .ports import free_port
 from .processes import wait_for
 
 REALM = "EXAMPLE.COM"

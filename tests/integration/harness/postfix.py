@@ -6,7 +6,7 @@ import signal
 import subprocess
 import sys
 
-from harness.cluster import free_port
+from harness.ports import free_port
 from harness.processes import wait_for
 
 SCRIPT = pathlib.Path(__file__).resolve().parents[3] / "deploy" / "local" / "postfix"
