@@ -9,6 +9,7 @@
 #include <asio/steady_timer.hpp>
 #include <csignal>
 #include <cstdio>
+#include <cstdlib>
 #include <memory>
 #include <string>
 #include <thread>
@@ -21,6 +22,7 @@
 #include "services/base/process.h"
 #include "services/base/random.h"
 #include "services/base/strings.h"
+#include "services/base/supervisor.h"
 #include "services/edge/auth_client.h"
 #include "services/edge/budget.h"
 #include "services/edge/client_lookup.h"
@@ -229,7 +231,9 @@ int Run(const Options& options) {
   Compiler compiler(
       [&registry](const std::string& id) { return std::make_shared<const LazyServerMetrics>(registry, id); });
   bool draining = false;
+  base::Supervisor supervisor(std::getenv("NOTIFY_SOCKET"));
   const auto say_ready = [&](bool ready) {
+    if (ready) supervisor.Ready();
     health.SetReady(ready);
     edge_metrics.ready.Set(ready ? 1 : 0);
   };
@@ -294,6 +298,7 @@ int Run(const Options& options) {
               {.on_begin =
                    [&] {
                      draining = true;
+                     supervisor.Stopping();
                      say_ready(false);
                    },
                .on_closing =

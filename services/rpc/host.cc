@@ -4,6 +4,7 @@
 #include <time.h>
 
 #include <cstdio>
+#include <cstdlib>
 #include <utility>
 
 #include "services/base/process.h"
@@ -37,7 +38,11 @@ int RunProgram(const std::string& program, bool debug, const std::function<absl:
 }
 
 Host::Host(HostOptions options, const base::Clock& clock, base::Log& log, metrics::Registry& registry)
-    : options_(std::move(options)), clock_(clock), log_(log), registry_(registry) {
+    : options_(std::move(options)),
+      clock_(clock),
+      log_(log),
+      registry_(registry),
+      supervisor_(std::getenv("NOTIFY_SOCKET")) {
   registry_.AddProcessMetrics(options_.program);
   registry_.AddGaugeFunction(kIdentityExpiryMetric, kIdentityExpiryHelp,
                              [this] { return OwnExpirySeconds(options_.identity); });
@@ -88,6 +93,7 @@ absl::Status Host::Serve(std::vector<grpc::Service*> services, std::vector<base:
 void Host::Run(const sigset_t& signals, std::chrono::milliseconds interval, const std::function<void()>& tick) {
   const auto seconds = std::chrono::floor<std::chrono::seconds>(interval);
   const timespec wait{.tv_sec = seconds.count(), .tv_nsec = std::chrono::nanoseconds(interval - seconds).count()};
+  supervisor_.Ready();
   for (;;) {
     const int signal = sigtimedwait(&signals, nullptr, &wait);
     if (signal == SIGTERM || signal == SIGINT) return;
@@ -101,6 +107,7 @@ void Host::Run(const sigset_t& signals, std::chrono::milliseconds interval, cons
 
 void Host::Stop(const std::function<void()>& drain) {
   log_.Info("stopping", {});
+  supervisor_.Stopping();
   health_.Shutdown();
   drain();
   server_->Shutdown(std::chrono::system_clock::now() + kShutdownDeadline);

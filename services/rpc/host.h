@@ -1,5 +1,5 @@
 // What every program with an API has around its services: its identity, who may call, the API's server and the health
-// port, metrics, signals, an orderly end.
+// port, metrics, signals, systemd's questions, an orderly end.
 //
 //   int main(argc, argv) { ...parse flags...; return rpc::RunProgram(kProgram, debug, [&](const Process& process) {...}); }
 //   Host host(options, clock, log, registry);
@@ -23,6 +23,7 @@
 
 #include "services/base/clock.h"
 #include "services/base/log.h"
+#include "services/base/supervisor.h"
 #include "services/metrics/exposer.h"
 #include "services/metrics/metrics.h"
 #include "services/rpc/authorization.h"
@@ -92,6 +93,7 @@ class Host {
   std::unique_ptr<grpc::Server> server_;
   std::unique_ptr<grpc::Server> health_server_;
   std::unique_ptr<metrics::Exposer> exposer_;
+  base::Supervisor supervisor_;
 };
 
 }  // namespace gatepost::rpc
