@@ -18,6 +18,16 @@ constexpr RoleSet kEdges = {Role::kEdge};
 const std::vector<MethodRule>& Table() {
   static const std::vector<MethodRule> kTable = [] {
     std::vector<MethodRule> table = {
+        {"gatepost.auth.v1.CredentialService.CreateCredential", kAdmins, true},
+        {"gatepost.auth.v1.CredentialService.DeleteCredential", kAdmins, true},
+        {"gatepost.auth.v1.CredentialService.GetCredential", kReaders},
+        {"gatepost.auth.v1.CredentialService.ListCredentials", kReaders},
+        {"gatepost.auth.v1.CredentialService.UpdateCredential", kAdmins, true},
+        {"gatepost.auth.v1.GroupService.CreateGroup", kAdmins, true},
+        {"gatepost.auth.v1.GroupService.DeleteGroup", kAdmins, true},
+        {"gatepost.auth.v1.GroupService.GetGroup", kReaders},
+        {"gatepost.auth.v1.GroupService.ListGroups", kReaders},
+        {"gatepost.auth.v1.GroupService.UpdateGroup", kAdmins, true},
         {"gatepost.auth.v1.SaslService.Authenticate", kEdges},
         {"gatepost.auth.v1.ThrottleService.ClearThrottle", kOperators, true},
         {"gatepost.auth.v1.ThrottleService.ListThrottles", kReaders},

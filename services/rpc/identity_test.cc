@@ -4,6 +4,8 @@
 
 #include <set>
 
+#include "gatepost/auth/v1/credential.pb.h"
+#include "gatepost/auth/v1/group.pb.h"
 #include "gatepost/auth/v1/sasl_service.pb.h"
 #include "gatepost/auth/v1/throttle.pb.h"
 #include "gatepost/auth/v1/user.pb.h"
@@ -125,7 +127,8 @@ TEST(IdentityFilesTest, WhatIsWrongIsSaidByFile) {
 TEST(AuthorizationTest, TheTableIsExactlyTheMethodsOfTheDescriptors) {
   std::set<std::string> methods;
   for (const google::protobuf::FileDescriptor* file :
-       {auth::v1::User::descriptor()->file(), auth::v1::Start::descriptor()->file(),
+       {auth::v1::User::descriptor()->file(), auth::v1::Group::descriptor()->file(),
+        auth::v1::Credential::descriptor()->file(), auth::v1::Start::descriptor()->file(),
         auth::v1::Throttle::descriptor()->file(), config::v1::CheckDnsRequest::descriptor()->file(),
         config::v1::VirtualServer::descriptor()->file(), config::v1::Certificate::descriptor()->file(),
         config::v1::Edge::descriptor()->file(), config::v1::Unit::descriptor()->file()}) {
@@ -147,11 +150,12 @@ TEST(AuthorizationTest, RolesAreAsTheDesignSays) {
     const bool reads = method.starts_with("Get") || method.starts_with("List") || method == "CheckDns" ||
                        method == "SimulateSession";
     const bool streams = method == "Watch" || method == "Authenticate";
+    const bool of_persons = service.ends_with(".UserService") || service.ends_with(".GroupService") ||
+                            service.ends_with(".CredentialService");
     EXPECT_EQ(rule.roles.Has(Role::kEdge), streams) << rule.method;
     EXPECT_EQ(rule.roles.Has(Role::kAdmin), !streams) << rule.method;
     EXPECT_EQ(rule.roles.Has(Role::kViewer), reads) << rule.method;
-    EXPECT_EQ(rule.roles.Has(Role::kOperator), !streams && (reads || service.find("User") == service.npos))
-        << rule.method;
+    EXPECT_EQ(rule.roles.Has(Role::kOperator), !streams && (reads || !of_persons)) << rule.method;
     EXPECT_FALSE(rule.roles.Has(Role::kConfig) || rule.roles.Has(Role::kAuth)) << rule.method;
     EXPECT_EQ(rule.mutates, !reads && !streams) << rule.method;
   }
