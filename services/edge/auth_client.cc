@@ -200,8 +200,9 @@ AuthClient::Options AuthClient::Defaults() {
           .life_most = limits::kStreamLifeMost,
           .backoff_least = limits::kBackoffLeast,
           .backoff_most = limits::kBackoffMost,
-          .circuit_failures = limits::kCircuitFailures,
-          .circuit_open = limits::kCircuitOpen};
+          .circuit = {.failures = limits::kCircuitFailures,
+                      .open_least = limits::kCircuitOpenLeast,
+                      .open_most = limits::kCircuitOpenMost}};
 }
 
 AuthClient::AuthClient(asio::any_io_executor worker, std::shared_ptr<grpc::Channel> channel, base::Gate& gate,
@@ -248,7 +249,7 @@ void AuthClient::Open(Slot& slot) {
   if (stopped_ || slot.successor) return;
   base::Gate::Pass pass = gate_.Enter();
   if (!pass) return;
-  auto line = std::make_shared<Line>();
+  auto line = std::make_shared<Line>(options_.circuit, random_);
   std::weak_ptr<Line> weak = line;  // The stream belongs to the line, or to its exchanges.
   line->stream = std::make_shared<Stream>(executor_, std::move(pass),
                                           Stream::Handlers{.on_message =
@@ -308,14 +309,14 @@ void AuthClient::OnAnswer(Line& line, AuthenticateResponse& message) {
     callbacks_.on_stray_answer();
     return;
   }
-  line.failures = 0;
-  line.blocked_until = {};
+  if (line.circuit.Answered()) callbacks_.on_circuit(-1);
   found->second->OnAnswer(message);
 }
 
 void AuthClient::OnEnd(Slot& slot, const std::shared_ptr<Line>& line) {
   line->ended = true;
   if (line->spoken && !line->retiring) callbacks_.on_stream(-1);
+  if (line->circuit.open()) callbacks_.on_circuit(-1);
   for (const auto& [id, exchange] : line->exchanges) exchange->OnLost();
   if (stopped_) return;
   if (line == slot.successor) {
@@ -343,19 +344,18 @@ void AuthClient::Forget(Line& line, uint64_t id) {
 
 bool AuthClient::Usable(Line& line) const {
   return line.spoken && !line.retiring && !line.ended && line.exchanges.size() < options_.exchanges_per_stream &&
-         clock_.Now() >= line.blocked_until;
+         line.circuit.Allows(clock_.Now());
 }
 
 void AuthClient::CountFailure(Line& line) {
-  if (++line.failures >= options_.circuit_failures) line.blocked_until = clock_.Now() + options_.circuit_open;
+  if (line.circuit.Failed(clock_.Now()) && !line.ended) callbacks_.on_circuit(1);
 }
 
 std::unique_ptr<AuthExchange> AuthClient::Begin(const AuthContext& context) {
   for (size_t i = 0; i < slots_.size(); ++i) {
     const std::shared_ptr<Line>& line = slots_[next_slot_++ % slots_.size()]->current;
     if (!line || !Usable(*line)) continue;
-    // Half open: one may try, and shows whether the others may.
-    if (line->failures >= options_.circuit_failures) line->blocked_until = clock_.Now() + options_.circuit_open;
+    line->circuit.Begin(clock_.Now());
     return std::make_unique<Exchange>(*this, line, context);
   }
   return nullptr;

@@ -3,7 +3,7 @@
 // An exchange lives on the stream where it began. Whatever is not an explicit answer to a question that was asked is
 // "cannot say" (AuthUnavailable): a deadline of 5 s, a stream that ends, an answer out of turn. Answers to unknown
 // exchanges are dropped and counted. A stream whose answers stay away several times in a row is not asked for a while
-// (circuit breaker). A stream that is 4 to 5 min old, or whose server drains, gets a successor first; it then takes no
+// (circuit_breaker.h): who comes then hears so at once. A stream that is 4 to 5 min old, or whose server drains, gets a successor first; it then takes no
 // new exchange and is half-closed when empty.
 //
 // Thread rule: the worker's thread; gRPC's threads only post. Exchanges must not outlive the client.
@@ -24,6 +24,7 @@
 #include "services/base/random.h"
 #include "services/edge/auth_exchange.h"
 #include "services/edge/backoff.h"
+#include "services/edge/circuit_breaker.h"
 #include "services/edge/grpc_stream.h"
 #include "services/edge/one_shot.h"
 
@@ -39,15 +40,15 @@ class AuthClient final : public AuthService {
     base::Duration life_most;
     base::Duration backoff_least;
     base::Duration backoff_most;
-    int circuit_failures;
-    base::Duration circuit_open;
+    CircuitBreaker::Options circuit;
   };
   static Options Defaults();
 
   struct Callbacks {
     std::function<void(const std::string& user, base::WallTime since)> on_revoked;
     std::function<void()> on_stray_answer;      // counted
-    std::function<void(int change)> on_stream;  // one more, or less, that has spoken
+    std::function<void(int change)> on_stream;   // one more, or less, that has spoken
+    std::function<void(int change)> on_circuit;  // one more stream, or less, that is not asked for want of answers
   };
 
   // The references outlive the client; `gate` outlives gRPC's streams.
@@ -68,13 +69,13 @@ class AuthClient final : public AuthService {
 
   // One stream.
   struct Line {
+    Line(CircuitBreaker::Options options, base::Random& random) : circuit(options, random) {}
     std::shared_ptr<Stream> stream;
     std::unordered_map<uint64_t, Exchange*> exchanges;
     bool spoken = false;
     bool retiring = false;
     bool ended = false;
-    int failures = 0;  // in a row
-    base::MonotonicTime blocked_until{};
+    CircuitBreaker circuit;
   };
   // The place of one stream and its successors.
   struct Slot {

@@ -112,7 +112,8 @@ class AuthClientTest : public testing::Test {
     AuthClient::Callbacks callbacks{
         .on_revoked = [this](const std::string& user, base::WallTime) { revoked_.Put(user); },
         .on_stray_answer = [this] { stray_.Put(true); },
-        .on_stream = [this](int change) { streams_.Put(change); }};
+        .on_stream = [this](int change) { streams_.Put(change); },
+        .on_circuit = [this](int change) { circuits_.Put(change); }};
     OnWorker([&] {
       client_ = std::make_unique<AuthClient>(worker_.get_executor(), channel, gate_, clock_, random_, options_,
                                              std::move(callbacks));
@@ -184,6 +185,7 @@ class AuthClientTest : public testing::Test {
   Mailbox<std::string> revoked_;
   Mailbox<bool> stray_;
   Mailbox<int> streams_;
+  Mailbox<int> circuits_;
 };
 
 TEST_F(AuthClientTest, SuccessCarriesTheIdentity) {
@@ -327,16 +329,39 @@ TEST_F(AuthClientTest, BrokenStreamEndsItsExchangesAndANewOneServes) {
 
 TEST_F(AuthClientTest, UnansweredExchangesOpenTheCircuit) {
   options_.answer = 20ms;
-  options_.circuit_failures = 2;
-  options_.circuit_open = 1h;
+  options_.circuit = {.failures = 2, .open_least = 1h, .open_most = 2h};
   StartClient();
   auto stream = Spoken();
   ASSERT_NE(stream, nullptr);
   EXPECT_TRUE(Is<smtp::AuthUnavailable>(Run(Plain).get()));
   EXPECT_TRUE(Is<smtp::AuthUnavailable>(Run(Plain).get()));
+  EXPECT_EQ(circuits_.Take(), 1);
   for (int i = 0; i < 4; ++i) ASSERT_TRUE(stream->requests.Take());  // Two starts, two cancels.
   EXPECT_TRUE(Is<smtp::AuthUnavailable>(Run(Plain).get()));
   EXPECT_FALSE(stream->requests.Take(100ms)) << "the third was sent";
+  // With its stream the circuit is gone.
+  stream->end.Put(true);
+  EXPECT_EQ(circuits_.Take(), -1);
+}
+
+TEST_F(AuthClientTest, OneExchangeTriesAgainAndItsAnswerClosesTheCircuit) {
+  options_.answer = 2s;
+  options_.circuit = {.failures = 1, .open_least = 1ms, .open_most = 1ms};
+  StartClient();
+  auto stream = Spoken();
+  ASSERT_NE(stream, nullptr);
+  EXPECT_TRUE(Is<smtp::AuthUnavailable>(Run(Plain).get()));
+  EXPECT_EQ(circuits_.Take(), 1);
+  for (int i = 0; i < 2; ++i) ASSERT_TRUE(stream->requests.Take());
+  std::future<smtp::AuthAnswer> probe;
+  std::optional<AuthenticateRequest> request;
+  do {  // Until the circuit is half open.
+    probe = Run(Plain);
+    request = stream->requests.Take(100ms);
+  } while (!request);
+  stream->SendSuccess(request->exchange_id());
+  EXPECT_TRUE(Is<smtp::AuthSuccess>(probe.get()));
+  EXPECT_EQ(circuits_.Take(), -1);
 }
 
 TEST_F(AuthClientTest, ExchangesInFlightAreBounded) {

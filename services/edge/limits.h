@@ -36,9 +36,11 @@ inline constexpr int kAuthStreams = 2;
 inline constexpr size_t kExchangesPerStream = 256;
 inline constexpr auto kAuthAnswer = 5s;
 
-// Consecutive unanswered exchanges that open a stream's circuit, and how long it stays open before one is tried again.
+// Consecutive unanswered exchanges that open a stream's circuit, and how long it stays open before one is tried again:
+// a time drawn between these two.
 inline constexpr int kCircuitFailures = 5;
-inline constexpr auto kCircuitOpen = 1s;
+inline constexpr auto kCircuitOpenLeast = 1s;
+inline constexpr auto kCircuitOpenMost = 2s;
 
 // Long-lived streams are replaced by the edge itself after a time drawn between these two.
 inline constexpr auto kStreamLifeLeast = 4min;

@@ -212,7 +212,12 @@ int Run(const Options& options) {
       AuthClient::Callbacks callbacks{
           .on_revoked = [worker](const std::string& user, base::WallTime since) { worker->Revoke(user, since); },
           .on_stray_answer = [&edge_metrics] { edge_metrics.auth_stray_answers.Increment(); },
-          .on_stream = [&edge_metrics](int change) { edge_metrics.auth_streams.Add(change); }};
+          .on_stream = [&edge_metrics](int change) { edge_metrics.auth_streams.Add(change); },
+          .on_circuit =
+              [&edge_metrics, &log](int change) {
+                edge_metrics.auth_circuits_open.Add(change);
+                log.Warning(change > 0 ? "auth_circuit_open" : "auth_circuit_closed", {});
+              }};
       parts.auth = std::make_unique<AuthClient>(worker->context().get_executor(), auth_channel, gate, clock, random,
                                                 auth, std::move(callbacks));
     }

@@ -321,6 +321,8 @@ EdgeMetrics::EdgeMetrics(metrics::Registry& registry)
       auth_streams(registry.AddGauge("gatepost_edge_auth_streams", "Open streams to the auth service")),
       auth_stray_answers(registry.AddCounter("gatepost_edge_auth_stray_answers_total",
                                              "Answers of the auth service to nothing that was asked")),
+      auth_circuits_open(registry.AddGauge("gatepost_edge_auth_circuits_open",
+                                           "Streams to the auth service that are not asked: answers stayed away")),
       client_connections(registry.AddGauge("gatepost_edge_client_connections", "Connections of clients now")),
       client_connections_limit(
           registry.AddGauge("gatepost_edge_client_connections_limit", "How many there may be; the next hears 421")),

@@ -171,6 +171,7 @@ struct EdgeMetrics {
   metrics::Gauge listeners_failed;
   metrics::Gauge auth_streams;
   metrics::Counter auth_stray_answers;
+  metrics::Gauge auth_circuits_open;  // streams that are not asked since answers stay away
   metrics::Gauge client_connections;
   metrics::Gauge client_connections_limit;
   metrics::Gauge upstream_connections;
