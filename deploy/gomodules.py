@@ -6,6 +6,7 @@ import json
 import os
 import pathlib
 import pwd
+import re
 import shutil
 import subprocess
 
@@ -25,15 +26,17 @@ def cache():
     return pathlib.Path(os.environ.get("GATEPOST_GO_CACHE") or pathlib.Path(home) / ".cache" / "gatepost" / "go")
 
 
-def go(*arguments):
-    command = shutil.which("go") or shutil.which("/usr/local/go/bin/go")
+def go(*arguments, where=None, seconds=1500):
+    """`where`: the folder that it runs in; the cache's by default."""
+    # Debian's before another: it is what the versions above are pinned for.
+    command = shutil.which("/usr/bin/go") or shutil.which("go") or shutil.which("/usr/local/go/bin/go")
     if command is None:
         raise Unavailable("Go is not installed: deploy/local/install test")
     folder = cache()
     folder.mkdir(parents=True, exist_ok=True)
     environment = {**os.environ, "GOPATH": str(folder), "GOBIN": str(folder / "bin"), "GOCACHE": str(folder / "build"), "GO111MODULE": "on",
                    "GOTOOLCHAIN": "local", "CGO_ENABLED": "0", "GOFLAGS": "-buildvcs=false -modcacherw", "HOME": str(folder), "GOWORK": "off"}
-    return subprocess.run([command, *arguments], capture_output=True, text=True, timeout=1500, cwd=folder, env=environment, check=False)
+    return subprocess.run([command, *arguments], capture_output=True, text=True, timeout=seconds, cwd=where or folder, env=environment, check=False)
 
 
 def module(name):
@@ -59,4 +62,25 @@ def program(name):
         if done.returncode != 0:
             raise Unavailable(f"{name} cannot be built: {done.stderr.strip()[-300:]}")
         (cache() / "bin" / base).rename(built)
+    return built
+
+
+def kube_apiserver():
+    """The path of kube-apiserver, built once: 10 minutes or so of two cores."""
+    version = KUBERNETES.split("@")[1]
+    built = cache() / "bin" / f"kube-apiserver-{version}"
+    if built.exists():
+        return built
+    sources, place = module(KUBERNETES), cache() / f"kube-apiserver-{version}"
+    place.mkdir(exist_ok=True)
+    # k8s.io/kubernetes replaces its own libraries by folders that its module does not contain: a module of ours that asks for it, with
+    # all versions that it pins, takes them from the proxy under the number that they are published by.
+    pinned = (sources / "go.mod").read_text().replace("module k8s.io/kubernetes", "module gatepost.internal/kube-apiserver", 1)
+    pinned = re.sub(r"(?m)=> \./staging/src/(k8s\.io/\S+)$", rf"=> \1 {version.replace('v1.', 'v0.', 1)}", pinned)
+    (place / "go.mod").write_text(pinned + f"\nrequire k8s.io/kubernetes {version}\n")
+    shutil.copy(sources / "go.sum", place / "go.sum")
+    (place / "main.go").write_text('package main\n\nimport _ "k8s.io/kubernetes/cmd/kube-apiserver/app"\n\nfunc main() {}\n')
+    done = go("build", "-mod=mod", "-trimpath", "-o", str(built), "k8s.io/kubernetes/cmd/kube-apiserver", where=place, seconds=3600)
+    if done.returncode != 0:
+        raise Unavailable(f"kube-apiserver cannot be built: {done.stderr.strip()[-600:]}")
     return built

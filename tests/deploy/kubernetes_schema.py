@@ -12,6 +12,12 @@ CRDS = [(CERT_MANAGER, "deploy/crds/crd-certificates.yaml"), (CERT_MANAGER, "dep
         (PROMETHEUS_OPERATOR, "example/prometheus-operator-crd/monitoring.coreos.com_prometheusrules.yaml")]
 
 
+def custom_resource_definitions():
+    """cert-manager's and the Prometheus operator's CRDs of the kinds that we use."""
+    # cert-manager's are templates of Helm: their labels alone.
+    return [yaml.safe_load("\n".join(line for line in (module(name) / path).read_text().splitlines() if "{{" not in line)) for name, path in CRDS]
+
+
 class Schemas:
 
     def __init__(self):
@@ -21,10 +27,8 @@ class Schemas:
         for definition in self.definitions.values():
             for kind in definition.get("x-kubernetes-group-version-kind", []):
                 self.kinds[(f"{kind['group']}/{kind['version']}".lstrip("/"), kind["kind"])] = definition
-        for name, path in CRDS:
-            # cert-manager's are templates of Helm: their labels alone.
-            text = "\n".join(line for line in (module(name) / path).read_text().splitlines() if "{{" not in line)
-            resource = yaml.safe_load(text)["spec"]
+        for definition in custom_resource_definitions():
+            resource = definition["spec"]
             for version in resource["versions"]:
                 schema = dict(version["schema"]["openAPIV3Schema"])
                 schema["properties"] = {**schema["properties"], "metadata": {"$ref": "#/definitions/io.k8s.apimachinery.pkg.apis.meta.v1.ObjectMeta"}}
