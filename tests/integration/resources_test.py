@@ -466,6 +466,7 @@ class Limits(World):
         self.assertTrue(self.client(port, source="127.0.0.66").banner.startswith("220 "))
         self.assertTrue(self.client().banner.startswith("220 "))
         held[0].command("QUIT")
+        held[0].sock.close()
         wait_for(lambda: self.banner(port).startswith("220 "), 10, "the place that was given back")
 
     def change(self, identifier, listeners=("NONE",), **settings):

@@ -1,8 +1,8 @@
 #!/usr/bin/python3
 """KB 823019, the section that verifies: the article's steps with real clients, and what a capture of the wire shows (tshark).
 
-RefusedAddress (R25), ClearText (R26, the control: it proves that the capture shows what is in clear), Encrypted (R28), RelayRefused
-(R30). R27 needs NTLM. "Another computer" is another address of loopback, 127.0.0.66.
+RefusedAddress (R25), ClearText (R26, the control: it proves that the capture shows what is in clear), Integrated (R27), Encrypted (R28),
+RelayRefused (R30). "Another computer" is another address of loopback, 127.0.0.66.
 """
 import base64
 import os
@@ -16,7 +16,10 @@ sys.path.insert(0, os.path.join(os.path.dirname(os.path.realpath(__file__)), "..
 from harness.capture import Capture, tls_records  # noqa: E402
 from harness.client import Client, insecure_context  # noqa: E402
 from harness.cluster import Cluster  # noqa: E402
+from harness.ntlm import Ntlm, nt_hash  # noqa: E402
 from harness.recorder import Recorder  # noqa: E402
+from harness.sasl import wait_offered  # noqa: E402
+from harness.secrets import forms_of  # noqa: E402
 
 FQDN = "mail.example.com"
 LOGIN = "alice@in.example"
@@ -156,6 +159,59 @@ class ClearText(Article):
         seen = {value for row in read for value in row}
         encoded = base64.b64encode(PASSWORD.encode()).decode()
         self.assertTrue(any(PASSWORD in value or encoded in value for value in seen), seen)
+
+
+class Integrated(Article):
+    """R27 (and R14): with NTLM and no TLS the capture shows neither password nor hash; the message it shows."""
+
+    def test_with_ntlm_the_capture_shows_neither_password_nor_hash_but_the_message(self):
+        self.cluster.apply({"kind": "User", "name": "users/carol", "login": "carol@in.example", "password": PASSWORD, "ntlm": True})
+        (port,) = self.serve(("NONE",), authentication={
+            "basic": {"enabled": False, "defaultDomain": "in.example"}, "scram": {"enabled": False}, "integrated": {"requiresTls": False}})
+        wait_offered(port, "NTLM", tls=None)
+        with self.capture(port) as capture:
+            for options in (("--login-options", "AUTH=NTLM"), ("--login-options", "AUTH=NTLM", "--sasl-ir"), ()):
+                code, text = self.curl("smtp", port, "--user", f"IN\\carol:{PASSWORD}", *options)
+                self.assertEqual(code, 0, text)
+            with Client(port) as client:
+                self.assertIn("AUTH NTLM\n", client.hello() + "\n")
+                peer = Ntlm("carol", PASSWORD)
+                client.command("AUTH NTLM")
+                told = client.command(base64.b64encode(peer.negotiate()).decode())
+                answer = peer.authenticate(base64.b64decode(told[4:]))
+                self.assertEqual(client.command(base64.b64encode(answer).decode()), "235 2.7.0 Authentication successful")
+                for command, code in (("MAIL FROM:<carol@in.example>", "250"), ("RCPT TO:<bob@in.example>", "250"), ("DATA", "354")):
+                    self.assertTrue(client.command(command).startswith(code))
+                client.send(message().encode() + b".\r\n")
+                self.assertTrue(client.reply().startswith("250 2.0.0 "))
+        self.assertEqual(self.delivered(), 4)
+        conversations = capture.conversations()
+        self.assertEqual(len(conversations), 4)
+        for conversation in conversations:
+            self.assertIn(b"235 2.7.0 Authentication successful\r\n", conversation.server)
+            self.assertIn(SECRET.encode(), conversation.client)
+            self.assertIn(b"Subject: confidential", conversation.client)
+        # Also inside of what is encoded: all that was sent as base64, decoded.
+        octets = capture.octets()
+        for side in (c.client + b"\r\n" + c.server for c in conversations):
+            for word in side.split():
+                try:
+                    octets += b"\n" + base64.b64decode(word, validate=True)
+                except ValueError:
+                    pass
+        self.assertIn(b"NTLMSSP\0\3", octets)
+        self.assertIn("carol".encode("utf-16-le"), octets)
+        for secret in (PASSWORD.encode(), PASSWORD.encode("utf-16-le"), nt_hash(PASSWORD)):
+            for form in forms_of(secret):
+                self.assertNotIn(form, octets)
+        # The control: what is looked for is found where it is.
+        self.assertTrue(any(form in octets for form in forms_of(SECRET.encode())))
+        # tshark reads the exchange as the article's reader would: who it is, and what proves it.
+        import shutil; shutil.copy(capture.path, "/tmp/edge-cap.pcapng"); print(port)
+        read = capture.fields("ntlmssp.messagetype == 3", "ntlmssp.auth.username", "ntlmssp.ntlmv2_response.ntproofstr",
+                              decode=(f"tcp.port=={port},smtp",))
+        self.assertEqual([row[0] for row in read], ["carol"] * 4)
+        self.assertTrue(all(row[1] for row in read), read)
 
 
 class Encrypted(Article):

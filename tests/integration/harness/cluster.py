@@ -26,16 +26,17 @@ def binary(name):
 class Edge(Process):
     """One edge; its listeners' ports are the resources' plus its offset."""
 
-    def __init__(self, cluster, name, offset, threads, extra, pool="default", wrapper=()):
-        """wrapper: a program that becomes the edge, with its arguments, such as prlimit."""
+    def __init__(self, cluster, name, offset, threads, extra, pool="default", wrapper=(), config_port=None, auth_port=None, identity=None):
+        """wrapper: a program that becomes the edge, with its arguments, such as prlimit. config_port, auth_port: what stands before the
+        services; identity: --cert, --key and --ca with other files than the cluster's."""
         self.cluster = cluster
         self.offset = offset
         folder = cluster.folder / name
         folder.mkdir(exist_ok=True)
         self.metrics_port = free_port()
         self.health_port = free_port()
-        argv = [*wrapper, binary("EDGE"), "--config-address", f"127.0.0.1:{cluster.config_port}", "--auth-address", f"127.0.0.1:{cluster.auth_port}",
-                *cluster.identity("edge", pool), "--node-id", name, "--threads", threads, "--port-offset", offset,
+        argv = [*wrapper, binary("EDGE"), "--config-address", f"127.0.0.1:{config_port or cluster.config_port}",
+                "--auth-address", f"127.0.0.1:{auth_port or cluster.auth_port}", *(identity or cluster.identity("edge", pool)), "--node-id", name, "--threads", threads, "--port-offset", offset,
                 "--metrics-listen", f"127.0.0.1:{self.metrics_port}", "--health-listen", f"127.0.0.1:{self.health_port}",
                 "--snapshot-file", folder / "snapshot", "--snapshot-key-file", cluster.folder / "snapshot.key", *extra]
         super().__init__(name, argv, folder)
@@ -186,9 +187,9 @@ class Cluster:
             self.certificate(identifier, "mail.example.com")
         self.apply(self.document(identifier, upstream, listeners, **options))
 
-    def edge(self, name, offset=0, threads=2, extra=()):
-        """Starts an edge and waits until it is ready: a snapshot is applied and every listener is open."""
-        edge = Edge(self, name, offset, threads, list(extra))
+    def edge(self, name, offset=0, threads=2, extra=(), **more):
+        """Starts an edge and waits until it is ready: a snapshot is applied and every listener is open. more: Edge's."""
+        edge = Edge(self, name, offset, threads, list(extra), **more)
         self.edges[name] = edge
         self.wait_listening(edge)
         return edge
