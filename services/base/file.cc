@@ -40,24 +40,37 @@ class Descriptor {
   int fd_;
 };
 
+absl::StatusOr<std::string> ReadAll(const Descriptor& file, const std::string& path, size_t most) {
+  std::string octets;
+  char buffer[16384];
+  for (;;) {
+    const ssize_t n = read(file.get(), buffer, sizeof buffer);
+    if (n < 0 && errno == EINTR) continue;
+    if (n > 0) octets.append(buffer, static_cast<size_t>(n));
+    const int error = n < 0 ? errno : 0;
+    if (n > 0 && octets.size() <= most) continue;
+    explicit_bzero(buffer, sizeof buffer);
+    if (n < 0) return Error("reading", path, error);
+    if (n == 0) return octets;
+    return absl::ResourceExhaustedError(ToAbsl(StrCat("reading ", path, ": more than ", most, " octets")));
+  }
+}
+
 }  // namespace
 
 absl::StatusOr<std::string> ReadFile(const std::string& path, size_t most) {
   const Descriptor file(open(path.c_str(), O_RDONLY | O_CLOEXEC));
   if (file.get() < 0) return Error("reading", path, errno);
-  std::string octets;
-  char buffer[16384];
-  for (;;) {
-    const ssize_t n = read(file.get(), buffer, sizeof buffer);
-    if (n == 0) return octets;
-    if (n < 0) {
-      if (errno == EINTR) continue;
-      return Error("reading", path, errno);
-    }
-    octets.append(buffer, static_cast<size_t>(n));
-    if (octets.size() > most)
-      return absl::ResourceExhaustedError(ToAbsl(StrCat("reading ", path, ": more than ", most, " octets")));
-  }
+  return ReadAll(file, path, most);
+}
+
+absl::StatusOr<std::string> ReadSecretFile(const std::string& path, size_t most) {
+  const Descriptor file(open(path.c_str(), O_RDONLY | O_CLOEXEC));
+  struct stat facts{};
+  if (file.get() < 0 || fstat(file.get(), &facts) != 0) return Error("reading", path, errno);
+  if ((facts.st_mode & (S_IWGRP | S_IXGRP | S_IRWXO)) != 0 || ((facts.st_mode & S_IRGRP) != 0 && facts.st_uid != 0))
+    return absl::FailedPreconditionError(ToAbsl(StrCat(path, " may be read by others: chmod 600 it")));
+  return ReadAll(file, path, most);
 }
 
 absl::Status WriteFileAtomically(const std::string& path, std::string_view octets, unsigned mode) {

@@ -48,6 +48,16 @@ TEST(FileTest, LeavesNothingElseBehind) {
   EXPECT_EQ(*ReadFile(path), "two");
 }
 
+TEST(FileTest, ASecretThatOthersMayReadIsRefused) {
+  const std::string path = Path("password");
+  ASSERT_TRUE(WriteFileAtomically(path, "secret", 0600).ok());
+  EXPECT_EQ(*ReadSecretFile(path, 6), "secret");
+  EXPECT_TRUE(absl::IsResourceExhausted(ReadSecretFile(path, 5).status()));
+  ASSERT_EQ(chmod(path.c_str(), 0604), 0);
+  EXPECT_TRUE(absl::IsFailedPrecondition(ReadSecretFile(path, 6).status()));
+  EXPECT_TRUE(absl::IsNotFound(ReadSecretFile(path + "-missing", 6).status()));
+}
+
 TEST(FileTest, ErrorsNameThePath) {
   const absl::Status missing = ReadFile("/nonexistent/file").status();
   EXPECT_TRUE(absl::IsNotFound(missing));

@@ -1,15 +1,13 @@
 #include "services/store/sealed.h"
 
-#include <fcntl.h>
 #include <nettle/gcm.h>
 #include <nettle/memops.h>
-#include <sys/stat.h>
-#include <unistd.h>
+#include <string.h>
 
-#include <cerrno>
 #include <cstring>
 #include <span>
 
+#include "services/base/file.h"
 #include "services/base/strings.h"
 
 namespace gatepost::store {
@@ -52,30 +50,14 @@ absl::StatusOr<SealingKey> SealingKey::FromBytes(std::string_view bytes) {
 }
 
 absl::StatusOr<SealingKey> SealingKey::FromFile(const std::string& path) {
-  const int fd = open(path.c_str(), O_RDONLY | O_CLOEXEC);
-  if (fd < 0) return absl::UnavailableError(base::StrCat("key file ", path, ": ", std::strerror(errno)));
-  struct stat facts{};
-  std::array<uint8_t, kOctets + 1> bytes;
-  const bool known = fstat(fd, &facts) == 0;
-  size_t size = 0;
-  while (size < bytes.size()) {
-    const ssize_t n = read(fd, bytes.data() + size, bytes.size() - size);
-    if (n < 0 && errno == EINTR) continue;
-    if (n <= 0) break;
-    size += static_cast<size_t>(n);
+  absl::StatusOr<std::string> bytes = base::ReadSecretFile(path, kOctets);
+  if (absl::IsFailedPrecondition(bytes.status())) return bytes.status();
+  if (absl::IsResourceExhausted(bytes.status()) || (bytes.ok() && bytes->size() != kOctets)) {
+    return absl::FailedPreconditionError(base::StrCat("key file ", path, " must hold exactly 32 octets"));
   }
-  close(fd);
-  absl::StatusOr<SealingKey> key;
-  // Kubernetes mounts secrets as root's, readable by the pod's group.
-  if (!known || (facts.st_mode & (S_IWGRP | S_IXGRP | S_IRWXO)) != 0 ||
-      ((facts.st_mode & S_IRGRP) != 0 && facts.st_uid != 0)) {
-    key = absl::FailedPreconditionError(base::StrCat("key file ", path, " may be read by others: chmod 600 it"));
-  } else if (size != kOctets) {
-    key = absl::FailedPreconditionError(base::StrCat("key file ", path, " must hold exactly 32 octets"));
-  } else {
-    key = FromBytes(std::string_view(reinterpret_cast<const char*>(bytes.data()), size));
-  }
-  explicit_bzero(bytes.data(), bytes.size());
+  if (!bytes.ok()) return absl::UnavailableError(bytes.status().message());
+  absl::StatusOr<SealingKey> key = FromBytes(*bytes);
+  explicit_bzero(bytes->data(), bytes->size());
   return key;
 }
 
