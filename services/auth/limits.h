@@ -36,12 +36,44 @@ inline constexpr size_t kMostUnsent = 1'024;
 inline constexpr std::chrono::minutes kCacheTime{10};
 inline constexpr size_t kMostCached = 100'000;
 
+// A directory of users: a login is answered within the first, of which it waits for a connection the second at most.
+inline constexpr std::chrono::seconds kDirectoryTime{4};
+inline constexpr std::chrono::seconds kDirectoryWait{2};
+// Logins that wait; beyond it "cannot say" comes at once.
+inline constexpr size_t kMostDirectoryWaiting = 1'000;
+inline constexpr int kMostDirectoryConnections = 64;
+// A server that failed is asked again after a random time of up to the first, doubled up to the second.
+inline constexpr std::chrono::seconds kDirectoryBackoffLeast{1};
+inline constexpr std::chrono::seconds kDirectoryBackoffMost{15};
+// What is taken of an answer, and of the file that says where the directory is.
+inline constexpr size_t kMostDirectoryGroups = 100;
+inline constexpr size_t kMostDirectoryAddresses = 100;
+inline constexpr size_t kMostDirectoryAnswer = 1 << 20;
+inline constexpr size_t kMostDirectoryPassword = 1'024;
+// Logins remembered, where `cache_ttl_seconds` lets them be.
+inline constexpr int kMostDirectoryCacheSeconds = 600;
+inline constexpr size_t kMostDirectoryCached = 10'000;
+
+// When a credential was last used is written once in so long; so many wait to be.
+inline constexpr std::chrono::minutes kLastUseInterval{1};
+inline constexpr size_t kMostLastUsesPending = 10'000;
+
 // The longest session: revocations are told for so long.
 inline constexpr std::chrono::hours kRevocationTime{24};
 
 inline constexpr int64_t kMostUsers = 1'000'000;
 inline constexpr size_t kMostDisplayNameCharacters = 100;
 inline constexpr size_t kMostCertificates = 10;
+inline constexpr int64_t kMostGroups = 10'000;
+inline constexpr size_t kMostGroupsOfUser = 100;
+// Members that one DeleteGroup takes out.
+inline constexpr int64_t kMostMembersTakenOut = 10'000;
+inline constexpr size_t kMostDescriptionCharacters = 1'000;
+inline constexpr size_t kMostApplicationPasswords = 20;
+// What a credential is bound to, and a user's own addresses.
+inline constexpr size_t kMostNetworks = 100;
+inline constexpr size_t kMostSenders = 100;
+inline constexpr size_t kMostAddresses = 100;
 inline constexpr size_t kMostRequestIdOctets = 64;
 // Of one page of users.
 inline constexpr size_t kMostPageOctets = 2 << 20;

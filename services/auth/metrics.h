@@ -19,6 +19,36 @@ inline constexpr std::array<std::string_view, 10> kMechanismLabels = {
     "PLAIN",  "LOGIN",       "SCRAM-SHA-256", "SCRAM-SHA-256-PLUS", "NTLM",
     "GSSAPI", "OAUTHBEARER", "XOAUTH2",       "EXTERNAL",           "other"};
 
+// What a directory said of a login.
+enum class DirectoryReply { kRight, kWrong, kUnknown, kAmbiguous, kUnavailable, kNoSlot };
+inline constexpr std::array<std::string_view, 6> kDirectoryReplyNames = {"right",     "wrong",       "unknown",
+                                                                         "ambiguous", "unavailable", "no_slot"};
+
+struct DirectoryMetrics {
+  DirectoryMetrics() = default;
+  explicit DirectoryMetrics(metrics::Registry& registry)
+      : searches(registry.AddCounter("gatepost_auth_directory_searches_total", "Searches for a user.")),
+        binds(registry.AddCounter("gatepost_auth_directory_binds_total", "Binds with a user's password.")),
+        cache_hits(registry.AddCounter("gatepost_auth_directory_cache_hits_total",
+                                       "Logins that were answered without asking the directory.")),
+        server_failures(registry.AddCounter("gatepost_auth_directory_server_failures_total",
+                                            "Servers of the directory that did not answer, or not as they should.")),
+        seconds(registry.AddHistogram("gatepost_auth_directory_seconds", "From asking the directory to its answer.",
+                                      metrics::DurationBuckets())) {
+    for (size_t r = 0; r < kDirectoryReplyNames.size(); ++r) {
+      replies[r] = registry.AddCounter("gatepost_auth_directory_logins_total", "Logins, by what the directory said.",
+                                       {{"answer", kDirectoryReplyNames[r]}});
+    }
+  }
+
+  metrics::Counter searches;
+  metrics::Counter binds;
+  metrics::Counter cache_hits;
+  metrics::Counter server_failures;
+  metrics::Histogram seconds;
+  std::array<metrics::Counter, kDirectoryReplyNames.size()> replies;
+};
+
 struct Metrics {
   Metrics() = default;
   explicit Metrics(metrics::Registry& registry)
@@ -37,6 +67,8 @@ struct Metrics {
             "gatepost_auth_answer_seconds", "From a client's credentials to the answer.", metrics::DurationBuckets())),
         revocations(
             registry.AddCounter("gatepost_auth_revocations_total", "Revocations told to edges, once for all streams.")),
+        last_uses_dropped(registry.AddCounter("gatepost_auth_last_uses_dropped_total",
+                                              "Times of last use that were not written.")),
         store_failures(
             registry.AddCounter("gatepost_auth_store_failures_total", "Logins that the store could not answer.")) {
     for (size_t m = 0; m < kMechanismLabels.size(); ++m) {
@@ -62,6 +94,7 @@ struct Metrics {
   metrics::Histogram verify_seconds;
   metrics::Histogram exchange_seconds;
   metrics::Counter revocations;
+  metrics::Counter last_uses_dropped;
   metrics::Counter store_failures;
   std::array<std::array<metrics::Counter, kOutcomeNames.size()>, kMechanismLabels.size()> ended;
 };

@@ -1,0 +1,150 @@
+// The file of --directory: what is right is read, what is wrong is refused by its name.
+#include "services/auth/directory_settings.h"
+
+#include <gtest/gtest.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include <filesystem>
+
+#include "services/base/file.h"
+#include "services/base/strings.h"
+
+namespace gatepost::auth {
+namespace {
+
+constexpr char kUsers[] = R"("users": {"base": "ou=people,dc=x", "filter": "(mail={login})", "login_attribute": "mail"})";
+
+// With `more` members, and these without one of theirs.
+std::string File(const std::string& more, const std::string& without = "") {
+  const std::vector<std::string> members = {R"("name": "corp")", R"("uris": ["ldap://ldap.example.com"])",
+                                            R"("domains": ["example.com"])", kUsers};
+  std::string text = "{";
+  for (const std::string& member : members) {
+    if (without.empty() || !member.starts_with("\"" + without)) text += member + ",";
+  }
+  text += more;
+  if (text.ends_with(",")) text.pop_back();
+  return text + "}";
+}
+
+std::string Complaint(const std::string& json) {
+  const absl::StatusOr<DirectorySettings> settings = ParseDirectorySettings(json);
+  return settings.ok() ? "none" : std::string(settings.status().message());
+}
+
+TEST(DirectorySettingsTest, DefaultsAreTheCarefulOnes) {
+  const absl::StatusOr<DirectorySettings> settings = ParseDirectorySettings(File(""));
+  ASSERT_TRUE(settings.ok()) << settings.status();
+  EXPECT_EQ(settings->name, "corp");
+  ASSERT_EQ(settings->servers.size(), 1u);
+  EXPECT_TRUE(settings->servers[0].start_tls);
+  EXPECT_EQ(settings->cache_ttl.count(), 0);
+  EXPECT_TRUE(settings->users.subtree);
+  EXPECT_EQ(settings->decoy_dn, "cn=gatepost-nobody,ou=people,dc=x");
+  EXPECT_EQ(settings->connections, 4);
+  EXPECT_TRUE(settings->may_submit && settings->may_relay);
+}
+
+TEST(DirectorySettingsTest, EverythingIsRead) {
+  const absl::StatusOr<DirectorySettings> settings = ParseDirectorySettings(R"({
+    "name": "corp", "uris": ["ldaps://a.example.com:1636", "ldap://b.example.com"], "start_tls": true, "ca_file": "/ca.pem",
+    "bind_dn": "cn=gatepost,dc=x", "bind_password_file": "/secret", "domains": ["Example.COM", "b.example"],
+    "users": {"base": "dc=x", "scope": "one", "filter": "(uid={local_part})", "login_attribute": "uid",
+              "address_attribute": "mail", "decoy_dn": "uid=decoy,dc=x"},
+    "groups": {"base": "dc=x", "filter": "(member={dn})", "map": {"CN=Relay, dc=x": "groups/relay"}},
+    "may_submit": true, "may_relay": false, "cache_ttl_seconds": 600, "connect_timeout_ms": 500,
+    "operation_timeout_ms": 3000, "connections": 64})");
+  ASSERT_TRUE(settings.ok()) << settings.status();
+  EXPECT_FALSE(settings->servers[0].start_tls) << "it is TLS already";
+  EXPECT_TRUE(settings->servers[1].start_tls);
+  EXPECT_EQ(settings->domains, (std::vector<std::string>{"b.example", "example.com"}));
+  EXPECT_FALSE(settings->users.subtree);
+  EXPECT_EQ(settings->users.filter.placeholder(), Placeholder::kLocalPart);
+  ASSERT_TRUE(settings->groups);
+  EXPECT_EQ(settings->group_names.at(*DnKey("cn=relay,dc=x")), "groups/relay");
+  EXPECT_FALSE(settings->may_relay);
+  EXPECT_EQ(settings->cache_ttl, std::chrono::minutes(10));
+  EXPECT_EQ(settings->connect_timeout, std::chrono::milliseconds(500));
+  EXPECT_EQ(settings->connections, 64);
+}
+
+TEST(DirectorySettingsTest, WhatIsWrongIsNamed) {
+  const std::pair<std::string, std::string> cases[] = {
+      {"[]", "not a JSON object"},
+      {"{\"name\": \"corp\",", "not a JSON object"},
+      {File("", "name"), "`name` must be given"},
+      {File(R"("name": "Corp")", "name"), "`name` must be as"},
+      {File(R"("name": 7)", "name"), "`name` must be a text"},
+      {File("", "uris"), "`uris` must be a list"},
+      {File(R"("uris": [])", "uris"), "`uris` must be a list"},
+      {File(R"("uris": ["ldap://a", 1])", "uris"), "`uris` must be a list"},
+      {File(R"("uris": ["http://a"])", "uris"), "`uris` must be ldap://"},
+      {File(R"("uris": ["ldapi:///"])", "uris"), "`uris` must be ldap://"},
+      {File(R"("uris": ["ldap:///dc=x"])", "uris"), "`uris` must be ldap://"},
+      {File(R"("uris": ["ldap://a/dc=x"])", "uris"), "`uris` must be ldap://"},
+      {File(R"("uris": ["ldap://a ldap://b"])", "uris"), "`uris` must be ldap://"},
+      {File(R"("start_tls": false)"), "`start_tls` may be false on loopback"},
+      {File(R"("start_tls": "no")"), "`start_tls` must be true or false"},
+      {File(R"("start_tsl": true)"), "`start_tsl` is not a setting"},
+      {File("", "domains"), "`domains` must be a list"},
+      {File(R"("domains": [""])", "domains"), "`domains` has what is no domain"},
+      {File(R"("domains": ["a@b"])", "domains"), "`domains` has what is no domain"},
+      {File("", "users"), "`users` must be given"},
+      {File(R"("users": {"filter": "(mail={login})", "login_attribute": "mail"})", "users"), "`users.base` must be given"},
+      {File(R"("users": {"base": "x", "filter": "(mail={login})", "login_attribute": "mail"})", "users"),
+       "`users.base` must be a DN"},
+      {File(R"("users": {"base": "dc=x", "filter": "(mail=*)", "login_attribute": "mail"})", "users"),
+       "`users.filter` must be an LDAP filter"},
+      {File(R"("users": {"base": "dc=x", "filter": "(mail={dn})", "login_attribute": "mail"})", "users"),
+       "`users.filter` must have {login}"},
+      {File(R"("users": {"base": "dc=x", "filter": "(mail={login})", "login_attribute": "mail;binary"})", "users"),
+       "`users.login_attribute` must be an attribute"},
+      {File(R"("users": {"base": "dc=x", "filter": "(mail={login})", "login_attribute": "mail", "scope": "base"})", "users"),
+       "`users.scope` must be"},
+      {File(R"("bind_dn": "cn=x")"), "`bind_password_file` must be given with"},
+      {File(R"("bind_password_file": "/x")"), "`bind_password_file` must be given with"},
+      {File(R"("bind_dn": "x", "bind_password_file": "/x")"), "`bind_dn` must be a DN"},
+      {File(R"("groups": {"map": {"cn=x": "groups/x"}})"), "`groups.attribute` or"},
+      {File(R"("groups": {"attribute": "memberOf", "map": {}})"), "`groups.map` must have"},
+      {File(R"("groups": {"attribute": "memberOf", "map": {"cn=x": "x"}})"), "`groups.map` must say"},
+      {File(R"("groups": {"attribute": "memberOf", "map": {"x": "groups/x"}})"), "`groups.map` must say"},
+      {File(R"("groups": {"attribute": "memberOf", "map": {"cn=x": "groups/x", "CN=X": "groups/y"}})"), "a DN twice"},
+      {File(R"("cache_ttl_seconds": 601)"), "`cache_ttl_seconds` must be a number from 0 to 600"},
+      {File(R"("cache_ttl_seconds": -1)"), "`cache_ttl_seconds` must be"},
+      {File(R"("cache_ttl_seconds": 1.5)"), "`cache_ttl_seconds` must be"},
+      {File(R"("connections": 0)"), "`connections` must be a number from 1 to 64"},
+      {File(R"("connections": 65)"), "`connections` must be"},
+      {File(R"("connect_timeout_ms": 2001)"), "`connect_timeout_ms` must be"},
+      {File(R"("operation_timeout_ms": 99)"), "`operation_timeout_ms` must be"},
+  };
+  for (const auto& [json, complaint] : cases) EXPECT_NE(Complaint(json).find(complaint), std::string::npos)
+      << json << "\n" << Complaint(json);
+}
+
+TEST(DirectorySettingsTest, PasswordsGoInClearOnLoopbackOrWhereItIsAskedFor) {
+  for (const char* host : {"127.0.0.1:1389", "[::1]", "localhost"}) {
+    EXPECT_EQ(Complaint(File(R"("start_tls": false, "uris": ["ldap://)" + std::string(host) + "\"]", "uris")), "none") << host;
+  }
+  EXPECT_EQ(Complaint(File(R"("start_tls": false, "allow_clear_text": true)")), "none");
+}
+
+TEST(DirectorySettingsTest, FilesThatAreNamedAreReadBeforeTheyAreNeeded) {
+  const std::string folder = testing::TempDir() + "/directory" + std::to_string(getpid());
+  std::filesystem::create_directory(folder);
+  const std::string path = folder + "/directory.json", secret = folder + "/secret";
+  ASSERT_TRUE(base::WriteFileAtomically(secret, "secret\n").ok());
+  ASSERT_TRUE(base::WriteFileAtomically(path, File(R"("bind_dn": "cn=x", "bind_password_file": ")" + secret + "\"")).ok());
+  EXPECT_TRUE(LoadDirectorySettings(path).ok()) << LoadDirectorySettings(path).status();
+  ASSERT_EQ(chmod(secret.c_str(), 0644), 0);
+  const absl::Status readable = LoadDirectorySettings(path).status();
+  EXPECT_TRUE(absl::IsFailedPrecondition(readable));
+  EXPECT_NE(std::string(readable.message()).find(secret + " may be read by others"), std::string::npos) << readable;
+  EXPECT_EQ(readable.message().find('\n'), absl::string_view::npos) << "one line";
+  ASSERT_TRUE(base::WriteFileAtomically(path, File(R"("ca_file": "/nonexistent/ca")")).ok());
+  EXPECT_TRUE(absl::IsFailedPrecondition(LoadDirectorySettings(path).status()));
+  EXPECT_TRUE(absl::IsFailedPrecondition(LoadDirectorySettings(folder + "/missing").status()));
+}
+
+}  // namespace
+}  // namespace gatepost::auth
