@@ -1,4 +1,5 @@
-// What every RecordStore does, run on each implementation. What only SQLite can show is in sqlite_store_test.cc.
+// What every RecordStore does, run on each implementation. What only SQLite or PostgreSQL can show is in
+// sqlite_store_test.cc and postgres_store_test.cc.
 #include <filesystem>
 #include <functional>
 #include <memory>
@@ -10,22 +11,34 @@
 #include "services/base/fake_clock.h"
 #include "services/base/fake_random.h"
 #include "services/store/memory_store.h"
+#include "services/store/postgres_store.h"
 #include "services/store/sqlite_store.h"
 #include "services/store/test_folder.h"
+#include "services/store/test_postgres.h"
 
 namespace gatepost::store {
 namespace {
+
+// One server for all cases, started by the first that wants it.
+TestPostgres& Server() {
+  static TestPostgres server;
+  return server;
+}
 
 struct Maker {
   std::string name;
   std::function<std::unique_ptr<RecordStore>(const std::string& folder, const base::Clock&, base::Random&,
                                              size_t max_changes)>
       make;
+  std::function<std::string()> why_not = [] { return std::string(); };  // What is missing here; empty: nothing.
 };
 
 class RecordStoreTest : public testing::TestWithParam<Maker> {
  protected:
-  void SetUp() override { Make(1'000); }
+  void SetUp() override {
+    if (const std::string why_not = GetParam().why_not(); !why_not.empty()) GTEST_SKIP() << why_not;
+    Make(1'000);
+  }
   void Make(size_t max_changes) {
     store_.reset();
     store_ = GetParam().make(folder_.path() + "/" + std::to_string(max_changes), clock_, random_, max_changes);
@@ -250,6 +263,18 @@ const Maker kMakers[] = {
        EXPECT_TRUE(store.ok()) << store.status();
        return store.ok() ? *std::move(store) : nullptr;
      }},
+    {"Postgres",
+     [](const std::string&, const base::Clock& clock, base::Random& random, size_t max_changes) {
+       static int made = 0;
+       PostgresOptions options;
+       options.uri = Server().uri();
+       options.schema = "case_" + std::to_string(++made);
+       options.max_changes = max_changes;
+       auto store = OpenPostgresStore(options, clock, random);
+       EXPECT_TRUE(store.ok()) << store.status();
+       return store.ok() ? *std::move(store) : nullptr;
+     },
+     [] { return Server().why_not(); }},
 };
 
 INSTANTIATE_TEST_SUITE_P(Stores, RecordStoreTest, testing::ValuesIn(kMakers),

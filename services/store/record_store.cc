@@ -17,4 +17,11 @@ absl::Status CheckCondition(const Condition& condition, bool present, int64_t re
   return absl::InternalError("unknown condition");
 }
 
+std::string PrefixEnd(std::string_view prefix) {
+  std::string end(prefix);
+  while (!end.empty() && static_cast<unsigned char>(end.back()) == 0xff) end.pop_back();
+  if (!end.empty()) end.back() = static_cast<char>(end.back() + 1);
+  return end;
+}
+
 }  // namespace gatepost::store

@@ -6,8 +6,8 @@
 // watcher ask "what changed since revision N"; it is bounded, and says so when N is gone.
 //
 // Values are opaque here; who stores secrets seals them first (sealed.h). Thread rule: all methods may be called from
-// any thread; a View belongs to one thread at a time. Implementations: memory_store.h, sqlite_store.h; one conformance
-// test (conformance_test.cc) runs on all of them.
+// any thread; a View belongs to one thread at a time. Implementations: memory_store.h, sqlite_store.h, postgres_store.h;
+// one conformance test (conformance_test.cc) runs on all of them. open_store.h opens the one that a flag names.
 #pragma once
 
 #include <chrono>
@@ -56,6 +56,9 @@ struct Write {
 
 // OK, or the code above, for a record that is there (with `revision`) or not.
 absl::Status CheckCondition(const Condition& condition, bool present, int64_t revision);
+
+// The least string above every string with this prefix; empty if there is none.
+std::string PrefixEnd(std::string_view prefix);
 
 inline constexpr std::chrono::hours kRequestIdLifetime{24};
 
@@ -122,11 +125,14 @@ class RecordStore {
   // UNAVAILABLE: the store cannot be read now.
   virtual absl::StatusOr<std::unique_ptr<View>> Read() = 0;
 
-  // The conditions' codes above; UNAVAILABLE or RESOURCE_EXHAUSTED: nothing was written.
+  // The conditions' codes above; UNAVAILABLE or RESOURCE_EXHAUSTED: nothing was written. DEADLINE_EXCEEDED: the database
+  // was lost during the commit and nobody can say whether it was written; a request id makes a repetition safe.
   virtual absl::StatusOr<Committed> Commit(const Transaction& transaction) = 0;
 
-  // `listener` is called after each commit, on the committing thread: it must be quick and must not call the store. One
-  // listener; an empty one ends it, and none runs any more when this returns.
+  // `listener` is called after each commit, also one of another process on the same database, on the committing thread
+  // or one of the store's: it must be quick and must not call the store. Revisions rise from call to call; those of
+  // commits at the same time may be told by one call. One listener; an empty one ends it, and none runs any more when
+  // this returns.
   virtual void SetListener(Listener listener) = 0;
 };
 

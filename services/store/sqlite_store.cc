@@ -40,14 +40,6 @@ int64_t ToSeconds(base::WallTime time) {
   return std::chrono::duration_cast<std::chrono::seconds>(time.time_since_epoch()).count();
 }
 
-// The least string above every string with this prefix; empty if there is none.
-std::string PrefixEnd(std::string_view prefix) {
-  std::string end(prefix);
-  while (!end.empty() && static_cast<unsigned char>(end.back()) == 0xff) end.pop_back();
-  if (!end.empty()) end.back() = static_cast<char>(end.back() + 1);
-  return end;
-}
-
 absl::Status FileError(std::string_view doing, const std::string& path) {
   return absl::UnavailableError(base::StrCat(doing, " ", path, ": ", std::strerror(errno)));
 }

@@ -11,9 +11,8 @@ namespace gatepost::store {
 
 class TestFolder {
  public:
-  TestFolder() {
-    const char* base = std::getenv("TEST_TMPDIR");
-    path_ = std::string(base != nullptr ? base : "/tmp") + "/store.XXXXXX";
+  TestFolder() : TestFolder(std::getenv("TEST_TMPDIR") != nullptr ? std::getenv("TEST_TMPDIR") : "/tmp") {}
+  explicit TestFolder(const std::string& parent) : path_(parent + "/store.XXXXXX") {
     if (mkdtemp(path_.data()) == nullptr) path_.clear();
   }
   ~TestFolder() {
