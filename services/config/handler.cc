@@ -40,7 +40,7 @@ absl::Status Told(const absl::Status& status, const Call& call) {
 
 }  // namespace
 
-grpc::Status Handler::Run(const grpc::ServerContextBase& context, std::string_view method,
+grpc::Status Handler::Run(grpc::ServerContext& context, std::string_view method,
                           const std::function<absl::Status(Call* call)>& body) const {
   return calls_.Handle(context, method, [&](rpc::Call& audited) {
     Call call;

@@ -19,7 +19,7 @@ class Handler {
   explicit Handler(const rpc::Calls& calls) : calls_(calls) {}
 
   // `method` is the descriptor's full name. `body` is run if the caller may.
-  grpc::Status Run(const grpc::ServerContextBase& context, std::string_view method,
+  grpc::Status Run(grpc::ServerContext& context, std::string_view method,
                    const std::function<absl::Status(Call* call)>& body) const;
 
  private:
