@@ -3,7 +3,8 @@
 #include <gssapi/gssapi.h>
 #include <gssapi/gssapi_ext.h>
 #include <gssapi/gssapi_krb5.h>
-#include <unistd.h>
+#include <krb5.h>
+#include <sys/stat.h>
 
 #include <optional>
 #include <utility>
@@ -36,6 +37,23 @@ class Buffer {
 
 gss_buffer_desc In(std::string_view octets) { return {octets.size(), const_cast<char*>(octets.data())}; }
 
+// The keys of smtp/HOST in a keytab, of any host and of no other service; GSS_C_NO_CREDENTIAL: there are none, or it cannot
+// be read. The caller releases them.
+gss_cred_id_t AcquireKeys(const std::string& keytab, const std::string& replay_cache) {
+  gss_key_value_element_desc elements[] = {{"keytab", keytab.c_str()}, {"rcache", replay_cache.c_str()}};
+  const gss_key_value_set_desc store = {replay_cache.empty() ? 1u : 2u, elements};
+  gss_OID_set_desc mechanisms = {1, const_cast<gss_OID>(gss_mech_krb5)};
+  gss_buffer_desc service = In("smtp");
+  gss_name_t name = GSS_C_NO_NAME;
+  OM_uint32 minor = 0;
+  if (GSS_ERROR(gss_import_name(&minor, &service, GSS_C_NT_HOSTBASED_SERVICE, &name))) return GSS_C_NO_CREDENTIAL;
+  gss_cred_id_t credential = GSS_C_NO_CREDENTIAL;
+  gss_acquire_cred_from(&minor, name, GSS_C_INDEFINITE, &mechanisms, GSS_C_ACCEPT, &store, &credential, nullptr,
+                        nullptr);
+  gss_release_name(&minor, &name);
+  return credential;
+}
+
 class Gssapi final : public sasl::Mechanism {
  public:
   Gssapi(GssapiOptions options, const std::string& keytab, const std::string& replay_cache)
@@ -48,7 +66,8 @@ class Gssapi final : public sasl::Mechanism {
 
   sasl::Step First(std::optional<std::string_view> initial_response) override {
     state_ = State::kAccepting;
-    if (!Acquire()) {
+    credential_ = AcquireKeys(keytab_, replay_cache_);
+    if (credential_ == GSS_C_NO_CREDENTIAL) {
       state_ = State::kOver;
       return sasl::Unavailable{"keytab"};
     }
@@ -75,21 +94,6 @@ class Gssapi final : public sasl::Mechanism {
  private:
   enum class State { kAccepting, kAccepted, kLayerOffered, kOver };
 
-  bool Acquire() {
-    gss_key_value_element_desc elements[] = {{"keytab", keytab_.c_str()}, {"rcache", replay_cache_.c_str()}};
-    const gss_key_value_set_desc store = {replay_cache_.empty() ? 1u : 2u, elements};
-    gss_OID_set_desc mechanisms = {1, const_cast<gss_OID>(gss_mech_krb5)};
-    // Of any host's, and of no other service's.
-    gss_buffer_desc service = In("smtp");
-    gss_name_t name = GSS_C_NO_NAME;
-    OM_uint32 minor = 0;
-    if (GSS_ERROR(gss_import_name(&minor, &service, GSS_C_NT_HOSTBASED_SERVICE, &name))) return false;
-    const OM_uint32 major = gss_acquire_cred_from(&minor, name, GSS_C_INDEFINITE, &mechanisms, GSS_C_ACCEPT, &store,
-                                                  &credential_, nullptr, nullptr);
-    gss_release_name(&minor, &name);
-    return !GSS_ERROR(major);
-  }
-
   sasl::Step Accept(std::string_view token) {
     const std::string data = base::StrCat("tls-server-end-point:", options_.end_point);
     gss_channel_bindings_struct bindings = {};
@@ -102,7 +106,7 @@ class Gssapi final : public sasl::Mechanism {
     const OM_uint32 major =
         gss_accept_sec_context(&minor, &context_, credential_, &in, bound ? &bindings : GSS_C_NO_CHANNEL_BINDINGS,
                                &client, nullptr, out.out(), &flags, nullptr, nullptr);
-    if (GSS_ERROR(major)) return sasl::Rejected{ReasonOf(major)};
+    if (GSS_ERROR(major)) return sasl::Rejected{ReasonOf(major, minor)};
     if ((major & GSS_S_CONTINUE_NEEDED) != 0) {
       state_ = State::kAccepting;
       return sasl::Challenge{std::string(out.view())};
@@ -148,20 +152,33 @@ class Gssapi final : public sasl::Mechanism {
     return sasl::Proved{login_, std::string(authorization), std::nullopt};
   }
 
-  static std::string_view ReasonOf(OM_uint32 major) {
+  // What Kerberos itself refuses is one GSS code; its own code stands in `minor`.
+  static std::string_view ReasonOf(OM_uint32 major, OM_uint32 minor) {
     switch (GSS_ROUTINE_ERROR(major)) {
       case GSS_S_BAD_BINDINGS:
         return "binding";
       case GSS_S_DEFECTIVE_TOKEN:
       case GSS_S_DEFECTIVE_CREDENTIAL:
       case GSS_S_BAD_MECH:
+      // Of a mechanism that we have no keys for, or of none.
+      case GSS_S_NO_CRED:
         return "gssapi_message";
       case GSS_S_CREDENTIALS_EXPIRED:
         return "ticket_expired";
       case GSS_S_DUPLICATE_TOKEN:
         return "replay";
       default:
-        // The clocks, the key, a replay: the library says all of them this way.
+        break;
+    }
+    switch (static_cast<krb5_error_code>(minor)) {
+      case KRB5KRB_AP_ERR_REPEAT:
+        return "replay";
+      case KRB5KRB_AP_ERR_SKEW:
+        return "clock_skew";
+      case KRB5KRB_AP_ERR_TKT_EXPIRED:
+        return "ticket_expired";
+      default:
+        // Of another service or key, or none at all.
         return "ticket";
     }
   }
@@ -180,7 +197,20 @@ class Gssapi final : public sasl::Mechanism {
 GssapiServer::GssapiServer(std::string keytab, std::string replay_cache)
     : keytab_(std::move(keytab)), replay_cache_(std::move(replay_cache)) {}
 
-bool GssapiServer::Available() const { return !keytab_.empty() && access(keytab_.c_str(), R_OK) == 0; }
+bool GssapiServer::Available() const {
+  struct stat file = {};
+  if (keytab_.empty() || stat(keytab_.c_str(), &file) != 0) return false;
+  const FileState now = {static_cast<int64_t>(file.st_ino), file.st_size, file.st_ctim.tv_sec, file.st_ctim.tv_nsec};
+  absl::MutexLock lock(&mutex_);
+  if (now != seen_) {
+    gss_cred_id_t keys = AcquireKeys(keytab_, replay_cache_);
+    available_ = keys != GSS_C_NO_CREDENTIAL;
+    seen_ = now;
+    OM_uint32 minor = 0;
+    gss_release_cred(&minor, &keys);
+  }
+  return available_;
+}
 
 std::unique_ptr<sasl::Mechanism> GssapiServer::Make(GssapiOptions options) const {
   return std::make_unique<Gssapi>(std::move(options), keytab_, replay_cache_);

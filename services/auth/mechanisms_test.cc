@@ -2,6 +2,7 @@
 #include <gsasl.h>
 #include <gtest/gtest.h>
 
+#include <fstream>
 #include <set>
 
 #include "services/auth/limits.h"
@@ -334,6 +335,19 @@ TEST_F(MechanismsTest, GssapiWithoutAKeytabIsUnavailable) {
   EdgeStream edge(world_);
   Begin(edge, 1, StartOf("GSSAPI"), "token");
   EXPECT_EQ(Say(edge.Answer()), "UNAVAILABLE");
+}
+
+TEST(GssapiTest, AKeytabWithoutAKeyOfOursIsNotServed) {
+  const std::string path = testing::TempDir() + "/junk.keytab";
+  const GssapiServer server(path, "");
+  EXPECT_FALSE(server.Available());
+  // The second: a keytab's first octets, and no key.
+  for (const std::string& octets : {"junk"s, "\5\2"s, ""s}) {
+    std::ofstream(path, std::ios::trunc) << octets;
+    EXPECT_FALSE(server.Available());
+  }
+  EXPECT_FALSE(GssapiServer("", "").Available());
+  EXPECT_FALSE(GssapiServer(testing::TempDir(), "").Available());
 }
 
 TEST(GssapiTest, APrincipalIsAUserOfAKnownRealm) {
