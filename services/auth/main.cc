@@ -1,11 +1,8 @@
 // gatepost-auth: validates the credentials of SMTP clients for the edges, and keeps the users. main() builds everything
 // that lives as long as the program and passes it down. Exit codes: 0 ended when asked to, 1 failure, 2 bad usage or
 // configuration.
-#include <unistd.h>
-
 #include <algorithm>
 #include <chrono>
-#include <cstdio>
 #include <memory>
 #include <optional>
 #include <string>
@@ -36,8 +33,8 @@
 #include "services/metrics/metrics.h"
 #include "services/rpc/flags.h"
 #include "services/rpc/host.h"
+#include "services/store/open_store.h"
 #include "services/store/sealed.h"
-#include "services/store/sqlite_store.h"
 
 namespace gatepost::auth {
 namespace {
@@ -51,6 +48,7 @@ constexpr std::chrono::seconds kHealthCheck{1};
 struct Options {
   std::string listen = "127.0.0.1:2060";
   std::string database;
+  std::string database_password_file;
   std::string master_key_file;
   int slots = 0;
   int scram_iterations = kScramIterations;
@@ -68,7 +66,8 @@ std::optional<int> ParseFlags(int argc, char** argv, Options* options) {
   rpc::Flags flags(kProgram, "GATEPOST_AUTH_",
                    "Validates the credentials of SMTP clients for the edges of Gatepost, and keeps its users.");
   flags.Add("listen", &options->listen, "HOST:PORT of the API (mutual TLS)");
-  flags.Add("database", &options->database, "The SQLite file; made if it is not there, its folder is not")->required();
+  flags.Add("database", &options->database, store::kDatabaseHelp)->required();
+  flags.Add("database-password-file", &options->database_password_file, store::kPasswordFileHelp);
   flags
       .Add("master-key-file", &options->master_key_file,
            "A file of 32 octets, mode 0600, under which secrets are sealed in the database")
@@ -155,12 +154,10 @@ absl::Status Program::CheckMasterKey() {
   GATEPOST_ASSIGN_OR_RETURN(const std::unique_ptr<store::View> view, store_->Read());
   const absl::StatusOr<store::Record> record = view->Get(kMasterKeyCheck);
   if (absl::IsNotFound(record.status())) {
-    return store_
-        ->Commit(
-            {{{kMasterKeyCheck, key_->Seal(kMasterKeyCheck, kMasterKeyCheck, random_), store::Condition::Absent()}},
-             {},
-             {}})
-        .status();
+    const std::string sealed = key_->Seal(kMasterKeyCheck, kMasterKeyCheck, random_);
+    absl::Status made = store_->Commit({{{kMasterKeyCheck, sealed, store::Condition::Absent()}}, {}, {}}).status();
+    // Another replica that starts at this moment was first.
+    return absl::IsAlreadyExists(made) ? CheckMasterKey() : made;
   }
   GATEPOST_RETURN_IF_ERROR(record.status());
   if (key_->Open(kMasterKeyCheck, record->value).ok()) return absl::OkStatus();
@@ -170,16 +167,14 @@ absl::Status Program::CheckMasterKey() {
 absl::Status Program::OpenStore() {
   GATEPOST_ASSIGN_OR_RETURN(const store::SealingKey key, store::SealingKey::FromFile(options_.master_key_file));
   key_ = std::make_unique<store::SealingKey>(key);
-  store::SqliteOptions sqlite;
-  sqlite.path = options_.database;
-  sqlite.application_id = 0x47504131;  // "GPA1"
-  sqlite.new_epoch = options_.restored;
-  sqlite.on_fatal = [](std::string_view reason) {
-    // Nobody knows what the disk holds: the next start finds out from the file.
-    std::fprintf(stderr, "%s: %.*s\n", kProgram, static_cast<int>(reason.size()), reason.data());
-    _exit(1);
-  };
-  GATEPOST_ASSIGN_OR_RETURN(store_, store::OpenSqliteStore(sqlite, clock_, random_));
+  store::StoreOptions database;
+  database.database = options_.database;
+  database.password_file = options_.database_password_file;
+  database.application_id = 0x47504131;  // "GPA1"
+  database.schema = "gatepost_auth";
+  database.new_epoch = options_.restored;
+  database.program = kProgram;
+  GATEPOST_ASSIGN_OR_RETURN(store_, store::OpenRecordStore(database, clock_, random_));
   GATEPOST_RETURN_IF_ERROR(CheckMasterKey());
   const int slots = options_.slots > 0 ? options_.slots : std::max(1, AvailableCores() - 1);
   verifier_ = std::make_unique<Verifier>(slots, clock_, random_, metrics_);

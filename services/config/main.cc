@@ -1,8 +1,5 @@
 // gatepost-config: flags, the long-lived objects, start and stop.
-#include <unistd.h>
-
 #include <chrono>
-#include <cstdio>
 #include <memory>
 #include <optional>
 #include <string>
@@ -29,8 +26,8 @@
 #include "services/net/blocking_dns.h"
 #include "services/rpc/flags.h"
 #include "services/rpc/host.h"
+#include "services/store/open_store.h"
 #include "services/store/sealed.h"
-#include "services/store/sqlite_store.h"
 
 namespace gatepost::config {
 namespace {
@@ -42,6 +39,7 @@ constexpr std::chrono::minutes kRotationCheckInterval{1};
 struct Options {
   std::string listen = "127.0.0.1:2050";
   std::string database;
+  std::string database_password_file;
   std::string master_key_file;
   std::vector<std::string> dns_servers;
   bool restored = false;
@@ -54,7 +52,8 @@ std::optional<int> ParseFlags(int argc, char** argv, Options* options) {
   rpc::Flags flags(kProgram, "GATEPOST_CONFIG_",
                    "Holds the virtual servers and certificates of Gatepost and hands them to its edges.");
   flags.Add("listen", &options->listen, "HOST:PORT of the API (mutual TLS)");
-  flags.Add("database", &options->database, "The SQLite file; made if it is not there, its folder is not")->required();
+  flags.Add("database", &options->database, store::kDatabaseHelp)->required();
+  flags.Add("database-password-file", &options->database_password_file, store::kPasswordFileHelp);
   flags.Add("master-key-file", &options->master_key_file,
             "A file of 32 octets, mode 0600, under which private keys are sealed in the database")
       ->required();
@@ -143,16 +142,14 @@ absl::Status Program::OpenStore() {
   const absl::StatusOr<store::SealingKey> key = store::SealingKey::FromFile(options_.master_key_file);
   if (!key.ok()) return absl::FailedPreconditionError(key.status().message());
   key_ = std::make_unique<store::SealingKey>(*key);
-  store::SqliteOptions sqlite;
-  sqlite.path = options_.database;
-  sqlite.application_id = 0x47504331;  // "GPC1"
-  sqlite.new_epoch = options_.restored;
-  sqlite.on_fatal = [](std::string_view reason) {
-    // Nobody knows what the disk holds: the next start finds out from the file.
-    std::fprintf(stderr, "%s: %.*s\n", kProgram, static_cast<int>(reason.size()), reason.data());
-    _exit(1);
-  };
-  GATEPOST_ASSIGN_OR_RETURN(store_, store::OpenSqliteStore(sqlite, clock_, random_));
+  store::StoreOptions database;
+  database.database = options_.database;
+  database.password_file = options_.database_password_file;
+  database.application_id = 0x47504331;  // "GPC1"
+  database.schema = "gatepost_config";
+  database.new_epoch = options_.restored;
+  database.program = kProgram;
+  GATEPOST_ASSIGN_OR_RETURN(store_, store::OpenRecordStore(database, clock_, random_));
   repository_ = std::make_unique<Repository>(*store_, *key_, random_);
   GATEPOST_RETURN_IF_ERROR(repository_->CheckMasterKey());
   GATEPOST_RETURN_IF_ERROR(StartDns());

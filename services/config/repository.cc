@@ -36,7 +36,10 @@ absl::Status Repository::CheckMasterKey() {
   absl::StatusOr<store::Record> record = view->Get(kMasterKeyCheck);
   if (absl::IsNotFound(record.status())) {
     const std::string sealed = key_.Seal(kMasterKeyCheck, kMasterKeyCheck, random_);
-    return store_.Commit({{{std::string(kMasterKeyCheck), sealed, store::Condition::Absent()}}, {}, {}}).status();
+    absl::Status made =
+        store_.Commit({{{std::string(kMasterKeyCheck), sealed, store::Condition::Absent()}}, {}, {}}).status();
+    // Another replica that starts at this moment was first.
+    return absl::IsAlreadyExists(made) ? CheckMasterKey() : made;
   }
   GATEPOST_RETURN_IF_ERROR(record.status());
   const absl::StatusOr<std::string> plain = key_.Open(kMasterKeyCheck, record->value);
