@@ -35,8 +35,8 @@ class Edge(Process):
         folder.mkdir(exist_ok=True)
         self.metrics_port = free_port()
         self.health_port = free_port()
-        argv = [*wrapper, binary("EDGE"), "--config-address", f"127.0.0.1:{config_port or cluster.config_port}",
-                "--auth-address", f"127.0.0.1:{auth_port or cluster.auth_port}", *(identity or cluster.identity("edge", pool)), "--node-id", name, "--threads", threads, "--port-offset", offset,
+        argv = [*wrapper, binary("EDGE"), "--config-address", cluster.config_target or f"127.0.0.1:{config_port or cluster.config_port}",
+                "--auth-address", cluster.auth_target or f"127.0.0.1:{auth_port or cluster.auth_port}", *(identity or cluster.identity("edge", pool)), "--node-id", name, "--threads", threads, "--port-offset", offset,
                 "--metrics-listen", f"127.0.0.1:{self.metrics_port}", "--health-listen", f"127.0.0.1:{self.health_port}",
                 "--snapshot-file", folder / "snapshot", "--snapshot-key-file", cluster.folder / "snapshot.key", *extra]
         super().__init__(name, argv, folder)
@@ -66,12 +66,16 @@ class Cluster:
         self.config = self.auth = None
         self.auth_options = []  # more flags of the auth service
         self.config_options = []  # more flags of the config service
+        self.config_database = self.folder / "config.db"  # or a postgresql:// URI
+        self.auth_database = self.folder / "auth.db"
+        self.config_target = self.auth_target = None  # what edges dial instead, such as a name with several addresses
         self.config_port = free_port()
         self.auth_port = free_port()
         self.config_metrics = free_port()
         self.auth_metrics = free_port()
         self.config_health = free_port()
         self.auth_health = free_port()
+        self.services = []  # every config and auth process that was started
         self.edges = {}
         self.ports = {}
         self.certificates = set()
@@ -80,9 +84,9 @@ class Cluster:
         base = self.folder / "pki" / f"{role}-{name}"
         return ["--cert", f"{base}.crt", "--key", f"{base}.key", "--ca", self.folder / "pki" / "ca.crt"]
 
-    def ctl(self, *arguments, check=True, stdin=None):
-        """Runs gatepostctl as an admin; its standard output."""
-        argv = [binary("CTL"), "--config-address", f"127.0.0.1:{self.config_port}", "--auth-address", f"127.0.0.1:{self.auth_port}",
+    def ctl(self, *arguments, check=True, stdin=None, host="127.0.0.1"):
+        """Runs gatepostctl as an admin; its standard output. host: of the replica that is asked."""
+        argv = [binary("CTL"), "--config-address", f"{host}:{self.config_port}", "--auth-address", f"{host}:{self.auth_port}",
                 *self.identity("admin", "test"), *arguments]
         done = subprocess.run([str(a) for a in argv], capture_output=True, text=True, timeout=60, input=stdin,
                               env={k: v for k, v in os.environ.items() if not k.startswith("GATEPOSTCTL_")}, check=False)
@@ -92,8 +96,9 @@ class Cluster:
 
     def start(self):
         pki = self.folder / "pki"
-        for arguments in (["init", pki], ["issue", "--dir", pki, "config", "default", "--ip", "127.0.0.1", "--dns", "localhost"],
-                          ["issue", "--dir", pki, "auth", "default", "--ip", "127.0.0.1", "--dns", "localhost"],
+        names = ["--ip", "127.0.0.1", "--ip", "127.0.0.2", "--dns", "localhost"]
+        for arguments in (["init", pki], ["issue", "--dir", pki, "config", "default", *names, "--dns", "config.test"],
+                          ["issue", "--dir", pki, "auth", "default", *names, "--dns", "auth.test"],
                           ["issue", "--dir", pki, "edge", "default"], ["issue", "--dir", pki, "admin", "test"]):
             subprocess.run([binary("CTL"), "pki", *map(str, arguments)], check=True, capture_output=True)
         for key in ("master.key", "snapshot.key"):
@@ -104,24 +109,28 @@ class Cluster:
         self.start_auth()
 
     def start_config(self):
-        self.config = Process("config", [binary("CONFIG"), "--listen", f"127.0.0.1:{self.config_port}", *self.identity("config", "default"),
-                                         "--database", self.folder / "config.db", "--master-key-file", self.folder / "master.key",
-                                         "--metrics-listen", f"127.0.0.1:{self.config_metrics}",
-                                         "--health-listen", f"127.0.0.1:{self.config_health}", *self.config_options], self.folder)
-        self._answers(self.config_port, self.config)
+        self.config = self.replica("config", "127.0.0.1", self.config_metrics, self.config_health)
 
     def start_auth(self):
-        self.auth = Process("auth", [binary("AUTH"), "--listen", f"127.0.0.1:{self.auth_port}", *self.identity("auth", "default"),
-                                     "--database", self.folder / "auth.db", "--master-key-file", self.folder / "master.key",
-                                     "--metrics-listen", f"127.0.0.1:{self.auth_metrics}",
-                                     "--health-listen", f"127.0.0.1:{self.auth_health}", *self.auth_options], self.folder)
-        self._answers(self.auth_port, self.auth)
+        self.auth = self.replica("auth", "127.0.0.1", self.auth_metrics, self.auth_health)
 
-    def _answers(self, port, process):
+    def replica(self, role, host, metrics=None, health=None):
+        """The config or auth service on another address of loopback and the same port; on PostgreSQL there may be several."""
+        name = role if host == "127.0.0.1" else f"{role}-{host}"
+        port, database, options = (getattr(self, f"{role}_{what}") for what in ("port", "database", "options"))
+        process = Process(name, [binary(role.upper()), "--listen", f"{host}:{port}", *self.identity(role, "default"),
+                                 "--database", database, "--master-key-file", self.folder / "master.key",
+                                 "--metrics-listen", f"127.0.0.1:{metrics or free_port()}",
+                                 "--health-listen", f"127.0.0.1:{health or free_port()}", *options], self.folder)
+        self.services.append(process)
+        self._answers(port, process, host)
+        return process
+
+    def _answers(self, port, process, host="127.0.0.1"):
         def connects():
             assert process.running(), f"{process.name} ended:\n{process.tail()}"
             try:
-                socket.create_connection(("127.0.0.1", port), timeout=1).close()
+                socket.create_connection((host, port), timeout=1).close()
                 return True
             except OSError:
                 return False
@@ -200,13 +209,12 @@ class Cluster:
 
     def stop(self):
         problems = []
-        for process in [*self.edges.values(), self.auth, self.config]:
-            if process is not None and process.running():
+        for process in {*self.edges.values(), *self.services, self.auth, self.config} - {None}:
+            if process.running():
                 process.kill()
-            if process is not None:
-                for sign in (b"AddressSanitizer", b"terminate called", b"GATEPOST_CHECK"):
-                    if process.log.exists() and sign in process.log.read_bytes():
-                        problems.append(f"{process.name}: {process.tail(40)}")
+            for sign in (b"AddressSanitizer", b"terminate called", b"GATEPOST_CHECK"):
+                if process.log.exists() and sign in process.log.read_bytes():
+                    problems.append(f"{process.name}: {process.tail(40)}")
         shutil.rmtree(self.folder, ignore_errors=True)
         if problems:
             raise AssertionError("\n".join(problems))
