@@ -105,8 +105,19 @@ class Policy:
                     self.expect(grpc and grpc["port"] in health and grpc.get("service") == service, at, f"{probe} does not ask the health port for {service}")
 
     def state(self, workload):
-        """SQLite files have one process at a time."""
+        """SQLite files have one process at a time; who has none may be several, and loses none of them to a drained node."""
         spec, where = workload.thing["spec"], str(workload)
+        databases = [v for c in workload.containers for v in c.get("env", []) if v["name"].endswith("_DATABASE")]
+        self.expect(not any("postgresql://" in a for a in workload.arguments) and all("secretKeyRef" in v.get("valueFrom", {}) for v in databases),
+                    where, "the database's URI is not from a Secret")
+        if databases:
+            self.expect(spec.get("replicas", 1) >= 2, where, "PostgreSQL with one replica")
+            self.expect(any(matches(b["spec"]["selector"], workload.labels) for b in self.of("PodDisruptionBudget")), where, "no disruption budget")
+            self.expect({c["topologyKey"] for c in workload.pod.get("topologySpreadConstraints", [])} >= {"kubernetes.io/hostname"}, where,
+                        "not spread over nodes")
+            ways = [r for p in self.of("NetworkPolicy") if workload in self.selected(p["metadata"]["namespace"], p["spec"]["podSelector"])
+                    for r in p["spec"].get("egress", [])]
+            self.expect(any({"protocol": "TCP", "port": 5432} in r["ports"] for r in ways), where, "may not reach its database")
         if any(a.startswith("--database=/") for a in workload.arguments):
             self.expect(workload.kind == "StatefulSet", where, "SQLite outside of a StatefulSet: an update would start a second process")
             self.expect(spec.get("replicas") == 1, where, "SQLite with other than one replica")

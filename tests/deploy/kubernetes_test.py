@@ -48,6 +48,10 @@ def edge(objects):
     return find(objects, "Deployment", "gatepost-edge")["spec"]["template"]["spec"]
 
 
+def auth(objects):
+    return find(objects, "Deployment", "gatepost-auth")
+
+
 class Manifests(unittest.TestCase):
 
     @classmethod
@@ -112,8 +116,14 @@ class Manifests(unittest.TestCase):
                 selector={"matchLabels": {"app.kubernetes.io/name": "gatepost-config"}}),
             "sets replicas itself": lambda o: find(o, "Deployment", "gatepost-edge")["spec"].update(replicas=3),
             "SQLite with other than one replica": lambda o: find(o, "StatefulSet", "gatepost-config")["spec"].update(replicas=2),
-            "SQLite outside of a StatefulSet": lambda o: find(o, "StatefulSet", "gatepost-auth").update(kind="Deployment"),
-            "the database lies on no volume": lambda o: find(o, "StatefulSet", "gatepost-auth")["spec"].pop("volumeClaimTemplates"),
+            "SQLite outside of a StatefulSet": lambda o: find(o, "StatefulSet", "gatepost-config").update(kind="Deployment"),
+            "the database lies on no volume": lambda o: find(o, "StatefulSet", "gatepost-config")["spec"].pop("volumeClaimTemplates"),
+            "URI is not from a Secret": lambda o: auth(o)["spec"]["template"]["spec"]["containers"][0]["env"][0].update(
+                valueFrom={"configMapKeyRef": {"name": "x", "key": "y"}}),
+            "PostgreSQL with one replica": lambda o: auth(o)["spec"].update(replicas=1),
+            "gatepost-auth: no disruption budget": lambda o: o.remove(find(o, "PodDisruptionBudget", "gatepost-auth")),
+            "not spread over nodes": lambda o: auth(o)["spec"]["template"]["spec"].pop("topologySpreadConstraints"),
+            "may not reach its database": lambda o: find(o, "NetworkPolicy", "gatepost-auth-database")["spec"]["egress"].pop(0),
             "hides clients' addresses": lambda o: find(o, "Service", "gatepost-smtp")["spec"].pop("externalTrafficPolicy"),
             "no headless Service": lambda o: find(o, "Service", "gatepost-config")["spec"].pop("clusterIP"),
             "is not Deployment gatepost-edge's": lambda o: find(o, "Service", "gatepost-smtp")["spec"]["ports"][0].update(targetPort=25),
@@ -147,7 +157,9 @@ class Manifests(unittest.TestCase):
             text = subprocess.run([*script, *options], capture_output=True, text=True, timeout=60, env=environment, check=True).stdout
             made[bool(options)] = {o["metadata"]["name"]: set(o["data"]) for o in yaml.safe_load_all(text) if o}
         issued = {c["spec"]["secretName"]: {"tls.crt", "tls.key", "ca.crt"} for c in self.rendered["production"] if c["kind"] == "Certificate"}
-        for name, available in (("demo", made[False]), ("production", {**issued, **made[True]})):
+        # The administrator's own, as the runbook says.
+        database = {"gatepost-auth-database": {"uri", "password", "ca.crt"}}
+        for name, available in (("demo", made[False]), ("production", {**issued, **made[True], **database})):
             for thing in self.rendered[name]:
                 pod = thing.get("spec", {}).get("template", {}).get("spec", {}) if thing["kind"] in ("Deployment", "StatefulSet") else {}
                 arguments = [a for c in pod.get("containers", []) for a in c.get("args", [])]
