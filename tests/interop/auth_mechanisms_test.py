@@ -1,9 +1,9 @@
 #!/usr/bin/python3
 """Real clients log in by every mechanism, through the edge over TLS, and a message of theirs arrives.
 
-curl (NTLM, GSSAPI, OAUTHBEARER, XOAUTH2), msmtp (SCRAM-SHA-256, GSSAPI), gsasl (SCRAM-SHA-256-PLUS over TLS 1.3 and 1.2, SCRAM-SHA-256),
-python's ntlm_auth (NTLMv2 with MIC and channel binding), openssl s_client with a client certificate (EXTERNAL). Clients that speak NTLMv1
-alone are refused. Rows R11, R13; threats.md A9, A11, A12.
+curl (PLAIN, LOGIN, NTLM, GSSAPI, OAUTHBEARER, XOAUTH2), smtplib (PLAIN, LOGIN), msmtp (SCRAM-SHA-256, GSSAPI), gsasl (SCRAM-SHA-256-PLUS,
+SCRAM-SHA-256, GSSAPI), python's ntlm_auth (NTLMv2 with MIC and channel binding), openssl s_client with a client certificate (EXTERNAL).
+Clients that speak NTLMv1 alone are refused. Rows R11, R13; threats.md A5, A9, A11, A12. How attackers speak them: *_attacks_test.py.
 """
 import base64
 import hashlib
@@ -21,6 +21,7 @@ sys.path.insert(0, os.path.join(os.path.dirname(os.path.realpath(__file__)), "..
 from harness import kdc as kerberos  # noqa: E402
 from harness.cluster import Cluster  # noqa: E402
 from harness.recorder import Recorder  # noqa: E402
+from harness.sasl import MALFORMED, REJECTED, SaslClient  # noqa: E402
 
 LOGIN, PASSWORD = "alice@example.com", "correct horse battery"
 HOST = "mail.example.com"
@@ -55,7 +56,7 @@ class Mechanisms(unittest.TestCase):
         cls.cluster.start()
         cls.cluster.apply({"kind": "User", "name": "users/alice", "login": LOGIN, "password": PASSWORD, "ntlm": True})
         cls.client_certificate(folder)
-        common = {"listeners": ("STARTTLS", "IMPLICIT"), "local_domains": ["example.com"], "secure_channel": True,
+        common = {"sessionLimits": {"authFailureDelay": "0s", "authFailureJitter": "0s"}, "listeners": ("STARTTLS", "IMPLICIT"), "local_domains": ["example.com"], "secure_channel": True,
                   "authentication": {"basic": {"defaultDomain": "example.com"}, "token": {"enabled": True}, "external": {"enabled": True},
                                      "integrated": {"realms": [{"realm": "EXAMPLE.COM", "domain": "example.com"}]}},
                   "tls": {"clientCertificates": {"mode": "REQUESTED", "caBundlePem": (folder / "client-ca.pem").read_text()}}}
@@ -133,6 +134,30 @@ class Mechanisms(unittest.TestCase):
                                 f"--passwordeval=echo {PASSWORD}", "--domain=client.example", f"--from={LOGIN}", *options,
                                 "bob@example.com"], stdin=MESSAGE.replace(b"\r\n", b"\n"), ok=ok)
 
+    # --- passwords
+
+    def test_curl_basic(self):
+        for mechanism in ("PLAIN", "LOGIN"):
+            with self.subTest(mechanism):
+                options = ["--login-options", f"AUTH={mechanism}", "--user"]
+                self.arrives(lambda: self.curl([*options, f"{LOGIN}:{PASSWORD}"]))  # noqa: B023
+                self.arrives(lambda: self.curl([*options, f"alice:{PASSWORD}", "--sasl-ir"]))  # noqa: B023
+                self.assertIn("535 5.7.8", self.curl([*options, f"{LOGIN}:wrong"], ok=False))
+
+    def test_smtplib(self):
+        def send(mechanism):
+            with smtplib.SMTP("127.0.0.1", self.edge.port("all", "STARTTLS"), local_hostname="client.example", timeout=30) as smtp:
+                smtp._host = HOST
+                smtp.starttls(context=ssl.create_default_context(cafile=self.trusted["all"]))
+                smtp.ehlo()
+                smtp.user, smtp.password = LOGIN, PASSWORD
+                code, text = smtp.auth(mechanism, getattr(smtp, "auth_" + mechanism.lower()))
+                self.assertEqual((code, text), (235, b"2.7.0 Authentication successful"))
+                smtp.sendmail(LOGIN, ["bob@example.com"], MESSAGE)
+                return mechanism
+        for mechanism in ("PLAIN", "LOGIN"):
+            self.arrives(lambda: send(mechanism))  # noqa: B023
+
     # --- SCRAM
 
     def test_msmtp_scram(self):
@@ -163,6 +188,7 @@ class Mechanisms(unittest.TestCase):
         said = self.run_client(["swaks", "--server", "127.0.0.1", "--port", self.edge.port("all", "STARTTLS"), "--tls", "--auth", "NTLM",
                                 "--auth-user", "alice", "--auth-password", PASSWORD, "--from", LOGIN, "--to", "bob@example.com"], ok=None)
         self.assertNotIn("235 ", said)
+        self.assertNotIn("\n235 ", self.gsasl("NTLM"))
 
     def ntlm_auth(self, server, level=3, bind=None, mic=True):
         """The last reply to python's ntlm_auth; bind: the certificate whose hash it binds to, or None."""
@@ -208,6 +234,10 @@ class Mechanisms(unittest.TestCase):
         self.kdc.kinit("alice", "kerberos password")
         self.arrives(lambda: self.msmtp("gssapi", "--user=alice", host="localhost"))
 
+    def test_gsasl_gssapi(self):
+        self.kdc.kinit("alice", "kerberos password")
+        self.assertIn("235 2.7.0", self.gsasl("GSSAPI", options=["--service=smtp"]))
+
     def test_principals_that_are_nobody_are_refused(self):
         for principal in ("alice/admin", "mallory"):
             self.kdc.kinit(principal, "kerberos password")
@@ -237,6 +267,22 @@ class Mechanisms(unittest.TestCase):
                 self.curl([*options, self.token(exp=int(time.time()) - 300)], ok=False)
                 self.curl([*options, self.token(aud="other")], ok=False)
                 self.curl([*options, self.token(email="bob@example.com")], ok=False)
+
+    # threats.md A5.
+    def test_token_messages_that_are_none(self):
+        token = self.token()
+        messages = {"XOAUTH2": (b"junk", b"\1\1", b"user=\1auth=Bearer x\1\1", b"user=alice@example.com\1\1", b"user=alice@example.com\1auth=Bearer \1\1",
+                                f"user={LOGIN}\1auth=Bearer {token}".encode(), f"user={LOGIN}\1auth=Basic {token}\1\1".encode(),
+                                f"user={LOGIN}\0\1auth=Bearer {token}\1\1".encode(), b"\xff" * 100),
+                    "OAUTHBEARER": (b"junk", b"n,,", b"n,,\1\1", b"n,,\1auth=Bearer \1\1", f"n,,\1auth=Bearer {token}".encode(),
+                                    f"p=tls-exporter,,\1auth=Bearer {token}\1\1".encode(), f"n,,\1auth=Bearer {token}\1auth=Bearer x\1\1".encode(),
+                                    f"n,a=bob@example.com,\1auth=Bearer {token}\1\1".encode(), b"\1")}
+        for mechanism, tried in messages.items():
+            for octets in tried:
+                with self.subTest(mechanism=mechanism, octets=octets), SaslClient(self.edge.port("all", "STARTTLS")) as client:
+                    # A token that is refused is told why by a challenge, whose answer does not matter.
+                    self.assertIn(client.login(mechanism, octets, b"\1", initial=True), (MALFORMED, REJECTED))
+                    self.assertEqual(client.command("NOOP"), "250 2.0.0 OK")
 
     def test_a_refused_token_is_told_by_a_challenge(self):
         context = ssl.create_default_context(cafile=self.trusted["all"])
