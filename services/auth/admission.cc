@@ -11,24 +11,6 @@
 #include "services/base/strings.h"
 
 namespace gatepost::auth {
-namespace {
-
-Judgement Refused(std::string_view reason) {
-  Judgement judgement;
-  judgement.outcome = Outcome::kCredentials;
-  judgement.reason = reason;
-  return judgement;
-}
-
-}  // namespace
-
-Judgement Admission::Throttled() {
-  Judgement judgement;
-  judgement.outcome = Outcome::kThrottled;
-  judgement.reason = "throttled";
-  return judgement;
-}
-
 Judgement Admission::Unknowable(const absl::Status& status) const {
   metrics_.store_failures.Increment();
   log_.Error("login_not_judged", {{"error", base::FromAbsl(status.message())}});
@@ -42,15 +24,18 @@ std::variant<sasl::Provision, Judgement> Admission::FindSecret(const sasl::NeedS
   // A name that nobody can have is one that nobody has.
   const std::optional<std::string> login = PrepareLogin(need.login, client.default_domain);
   subject->login_key = login ? LoginKey(*login) : std::string();
+  subject->form = need.kind == sasl::SecretKind::kScramSha256 ? kScramForm : kNtHashForm;
   if (IsThrottled(*subject, client)) return Throttled();
-  absl::StatusOr<UserSecrets::Found> found = secrets_.Find(need.kind, subject->login_key);
+  absl::StatusOr<UserSecrets::Found> found =
+      secrets_.Find(need.kind, subject->login_key, client.address, clock_.WallNow());
   if (!found.ok()) return Unknowable(found.status());
   subject->user = std::move(found->user);
   subject->decoy = found->decoy;
   return std::move(found->secret);
 }
 
-Judgement Admission::Admit(std::string_view login, std::string_view authorization, const Client& client) {
+Judgement Admission::Admit(const Subject* subject, std::string_view login, std::string_view authorization,
+                           const Client& client) {
   const std::optional<std::string> prepared = PrepareLogin(login, client.default_domain);
   if (!prepared) return Refused("prohibited");
   // Acting as somebody else needs a policy that maps it, and there is none: oneself alone.
@@ -58,22 +43,25 @@ Judgement Admission::Admit(std::string_view login, std::string_view authorizatio
     const std::optional<std::string> other = PrepareLogin(authorization, client.default_domain);
     if (!other || LoginKey(*other) != LoginKey(*prepared)) return Refused("authzid");
   }
-  return AdmitUser(FindAccount(store_, LoginKey(*prepared), kVerifiers), client);
+  return AdmitUser(LoginKey(*prepared), subject, client);
 }
 
-Judgement Admission::AdmitUser(const absl::StatusOr<Account>& account, const Client& client) {
+Judgement Admission::AdmitUser(const std::string& login_key, const Subject* subject, const Client& client) {
+  AccountQuery query{.login_key = login_key, .client = client.address, .now = clock_.WallNow()};
+  if (subject != nullptr) query.form = subject->form;
+  absl::StatusOr<Account> account = FindAccount(store_, query);
   if (!account.ok()) return Unknowable(account.status());
-  Judgement judgement = Refused(account->reason);
-  judgement.user = account->name;
-  // A user without a password of ours may well have proved another thing.
-  if (account->name.empty() || account->user.state() != v1::User::ENABLED) return judgement;
-  judgement.outcome = Outcome::kSuccess;
-  judgement.reason = "";
-  judgement.login = account->user.login();
-  judgement.may_submit = account->user.may_submit();
-  judgement.may_relay = account->user.may_relay();
-  throttles_.Succeeded(LoginKey(judgement.login), client.address);
-  return judgement;
+  if (!account->enabled()) return JudgementOf(*account);
+  if (subject == nullptr) {
+    // A user without a password of ours, or whose password is for other networks, has proved another thing.
+    account->credential.Clear();
+  } else if (account->secret.empty()) {
+    // Bound otherwise, or revoked, since it was given to the mechanism.
+    return JudgementOf(*account);
+  }
+  throttles_.Succeeded(LoginKey(account->user.login()), client.address);
+  last_uses_.Note(account->name, account->credential.name(), client.address);
+  return Admitted(*account);
 }
 
 // The login key; empty: the certificate names nobody.
@@ -105,7 +93,7 @@ Judgement Admission::AdmitCertificate(std::string_view authorization, const Clie
     const std::optional<std::string> other = PrepareLogin(authorization, client.default_domain);
     if (!other || LoginKey(*other) != *login_key) return Refused("authzid");
   }
-  return AdmitUser(FindAccount(store_, *login_key, kVerifiers), client);
+  return AdmitUser(*login_key, /*subject=*/nullptr, client);
 }
 
 Judgement Admission::Refuse(const Subject* subject, std::string_view reason, const Client& client) {

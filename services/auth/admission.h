@@ -10,9 +10,11 @@
 
 #include "gatepost/auth/v1/sasl_service.pb.h"
 #include "services/auth/account.h"
-#include "services/auth/authenticator.h"
+#include "services/auth/judgement.h"
+#include "services/auth/last_uses.h"
 #include "services/auth/throttle_ledger.h"
 #include "services/auth/user_secrets.h"
+#include "services/base/clock.h"
 #include "services/base/ip_address.h"
 #include "services/base/log.h"
 #include "services/sasl/mechanism.h"
@@ -30,12 +32,20 @@ struct Client {
 class Admission {
  public:
   // The references outlive it.
-  Admission(store::RecordStore& store, const UserSecrets& secrets, ThrottleLedger& throttles, base::Log& log,
-            const Metrics& metrics)
-      : store_(store), secrets_(secrets), throttles_(throttles), log_(log), metrics_(metrics) {}
+  Admission(store::RecordStore& store, const UserSecrets& secrets, ThrottleLedger& throttles, LastUses& last_uses,
+            const base::Clock& clock, base::Log& log, const Metrics& metrics)
+      : store_(store),
+        secrets_(secrets),
+        throttles_(throttles),
+        last_uses_(last_uses),
+        clock_(clock),
+        log_(log),
+        metrics_(metrics) {}
 
-  // Whom a mechanism named: what is needed to say later how it went.
+  // Whom a mechanism named, and by which of the user's secrets it is to prove itself: what is needed to say later how
+  // it went.
   struct Subject {
+    PasswordForm form;
     std::string login_key;
     std::string user;        // `users/{id}`; empty: unknown
     std::string_view decoy;  // not empty: it was given a decoy, and why
@@ -48,9 +58,9 @@ class Admission {
   bool IsThrottled(const Subject& subject, const Client& client) {
     return !throttles_.Admit(subject.login_key, client.address);
   }
-  static Judgement Throttled();
 
-  Judgement Admit(std::string_view login, std::string_view authorization, const Client& client);
+  // `subject`: whose secret proved it, so that what its credential is bound to holds; nullptr: none of ours did.
+  Judgement Admit(const Subject* subject, std::string_view login, std::string_view authorization, const Client& client);
   // EXTERNAL: whom the client's certificate names, by a mapping, or by an e-mail address that is a login.
   Judgement AdmitCertificate(std::string_view authorization, const Client& client);
   // The mechanism refused; of a subject that was named it counts.
@@ -59,11 +69,14 @@ class Admission {
  private:
   absl::StatusOr<std::string> UserOfCertificate(const v1::Certificate& certificate) const;
   Judgement Unknowable(const absl::Status& status) const;
-  Judgement AdmitUser(const absl::StatusOr<Account>& account, const Client& client);
+  // Who has proved to be the user.
+  Judgement AdmitUser(const std::string& login_key, const Subject* subject, const Client& client);
 
   store::RecordStore& store_;
   const UserSecrets& secrets_;
   ThrottleLedger& throttles_;
+  LastUses& last_uses_;
+  const base::Clock& clock_;
   base::Log& log_;
   const Metrics& metrics_;
 };

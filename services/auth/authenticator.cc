@@ -4,68 +4,79 @@
 #include <utility>
 
 #include "services/auth/account.h"
+#include "services/auth/application_password.h"
 #include "services/auth/prepare.h"
-#include "services/auth/user_records.h"
-#include "services/base/status_macros.h"
 #include "services/base/strings.h"
 
 namespace gatepost::auth {
+
+Authenticator::Claim Authenticator::Prepare(sasl::PasswordClaim* claim, std::string_view default_domain,
+                                            const base::IpAddress& client) {
+  const std::optional<std::string> login = PrepareLogin(claim->login, default_domain);
+  std::optional<std::string> password = PreparePassword(claim->password);
+  Wipe(&claim->password);
+  Claim prepared;
+  prepared.client = client;
+  if (!login || !password) prepared.refused = "prohibited";
+  // Acting as somebody else needs a policy that maps it, and there is none: oneself alone.
+  if (login && !claim->authorization.empty()) {
+    const std::optional<std::string> other = PrepareLogin(claim->authorization, default_domain);
+    if (!other || LoginKey(*other) != LoginKey(*login)) prepared.refused = "authzid";
+  }
+  if (login) prepared.login_key = LoginKey(*login);
+  prepared.password = password ? *std::move(password) : "-";
+  return prepared;
+}
+
 void Authenticator::Judge(sasl::PasswordClaim claim, std::string_view default_domain, const base::IpAddress& client,
                           std::shared_ptr<const std::atomic<bool>> cancelled, Done done) {
-  const std::optional<std::string> login = PrepareLogin(claim.login, default_domain);
-  std::optional<std::string> password = PreparePassword(claim.password);
-  Wipe(&claim.password);
-  std::string_view refused;
-  if (!login || !password) refused = "prohibited";
-  // Acting as somebody else needs a policy that maps it, and there is none: oneself alone.
-  if (login && !claim.authorization.empty()) {
-    const std::optional<std::string> other = PrepareLogin(claim.authorization, default_domain);
-    if (!other || LoginKey(*other) != LoginKey(*login)) refused = "authzid";
+  Claim prepared = Prepare(&claim, default_domain, client);
+  if (!throttles_.Admit(prepared.login_key, client)) {
+    Wipe(&prepared.password);
+    return done(Throttled());
   }
-
-  // Names that nobody can have share one counter, which is nobody's.
-  const std::string login_key = login ? LoginKey(*login) : std::string();
-  if (!throttles_.Admit(login_key, client)) {
-    if (password) Wipe(&*password);
-    Judgement throttled;
-    throttled.outcome = Outcome::kThrottled;
-    throttled.reason = "throttled";
-    return done(std::move(throttled));
-  }
-
-  absl::StatusOr<Account> account = FindAccount(store_, login_key, kVerifiers);
-  Judgement judgement;
+  const std::string digest = ApplicationPasswordDigest(application_key_, prepared.password);
+  absl::StatusOr<Account> account = FindAccount(store_, {.login_key = prepared.login_key,
+                                                         .form = kPasswordForm,
+                                                         .application_password = digest,
+                                                         .client = client,
+                                                         .now = clock_.WallNow()});
   if (!account.ok()) {
+    Wipe(&prepared.password);
     metrics_.store_failures.Increment();
     log_.Error("login_not_judged", {{"error", base::FromAbsl(account.status().message())}});
+    Judgement judgement;
     judgement.reason = "store";
     return done(std::move(judgement));
   }
-  if (!refused.empty()) {
-    account->secret.clear();
-    account->reason = refused;
-  }
-  if (!password) password = "-";
-  judgement.user = account->name;
-  judgement.login = account->user.login();
-  judgement.may_submit = account->user.may_submit();
-  judgement.may_relay = account->user.may_relay();
-  judgement.reason = account->reason;
+  if (!prepared.refused.empty()) account->Refuse(prepared.refused);
+  JudgeAccount(*std::move(account), std::move(prepared), std::move(cancelled), std::move(done));
+}
 
-  const CredentialCache::Key key = cache_.KeyOf(account->name, account->revision, *password);
-  if (!account->secret.empty() && cache_.Contains(key)) {
-    metrics_.cache_hits.Increment();
-    Wipe(&*password);
-    judgement.outcome = Outcome::kSuccess;
-    judgement.reason = "";
-    throttles_.Succeeded(login_key, client);
-    return done(std::move(judgement));
+Judgement Authenticator::Admit(Judgement judgement, const std::string& login_key, const base::IpAddress& client) {
+  judgement.outcome = Outcome::kSuccess;
+  judgement.reason = "";
+  throttles_.Succeeded(login_key, client);
+  last_uses_.Note(judgement.user, judgement.credential, client);
+  return judgement;
+}
+
+void Authenticator::JudgeAccount(Account account, Claim claim, std::shared_ptr<const std::atomic<bool>> cancelled,
+                                 Done done) {
+  Judgement judgement = JudgementOf(account);
+  const CredentialCache::Key key = cache_.KeyOf(account.name, account.revision, claim.password);
+  const bool cached = !account.secret.empty() && cache_.Contains(key);
+  if (cached || account.proved()) {
+    if (cached) metrics_.cache_hits.Increment();
+    Wipe(&claim.password);
+    return done(Admit(std::move(judgement), claim.login_key, claim.client));
   }
-  const FailureTag tag = throttles_.TagOf(login_key, *password);
-  verifier_.Verify(std::move(account->secret), *std::move(password), std::move(cancelled),
-                   [this, key, login_key, client, tag, judgement = std::move(judgement),
-                    done = std::move(done)](absl::StatusOr<bool> verified) mutable {
+  const FailureTag tag = throttles_.TagOf(claim.login_key, claim.password);
+  verifier_.Verify(std::move(account.secret), std::move(claim.password), std::move(cancelled),
+                   [this, key, login_key = std::move(claim.login_key), client = claim.client, tag,
+                    judgement = std::move(judgement), done = std::move(done)](absl::StatusOr<bool> verified) mutable {
                      if (!verified.ok()) {
+                       judgement.outcome = Outcome::kUnavailable;
                        judgement.reason = absl::IsUnavailable(verified.status()) ? "no_slot" : "verifier";
                      } else if (!throttles_.Admit(login_key, client)) {
                        // Others of a burst have used up the figure meanwhile: no guess of it is answered any more.
@@ -73,11 +84,8 @@ void Authenticator::Judge(sasl::PasswordClaim claim, std::string_view default_do
                        judgement.reason = "throttled";
                      } else if (*verified) {
                        cache_.Add(key);
-                       judgement.outcome = Outcome::kSuccess;
-                       judgement.reason = "";
-                       throttles_.Succeeded(login_key, client);
+                       judgement = Admit(std::move(judgement), login_key, client);
                      } else {
-                       judgement.outcome = Outcome::kCredentials;
                        throttles_.Failed(login_key, client, tag);
                      }
                      done(std::move(judgement));

@@ -1,45 +1,44 @@
-// From what a client claims to who it is. An unknown user, a disabled one, one without a password and a wrong password
-// take the same work and get the same answer; why is for our own log. Thread-safe.
+// From what a client claims to who it is. An unknown user, a disabled one, one without a password, a credential that is
+// bound to other networks or has expired, and a wrong password take the same work and get the same answer; why is for
+// our own log. Thread-safe.
 #pragma once
 
 #include <atomic>
 #include <functional>
 #include <memory>
-#include <optional>
 #include <string>
 #include <string_view>
 
 #include "services/auth/credential_cache.h"
+#include "services/auth/judgement.h"
+#include "services/auth/last_uses.h"
 #include "services/auth/metrics.h"
 #include "services/auth/throttle_ledger.h"
 #include "services/auth/verifier.h"
+#include "services/base/clock.h"
 #include "services/base/log.h"
 #include "services/sasl/mechanism.h"
 #include "services/store/record_store.h"
 
 namespace gatepost::auth {
 
-struct Judgement {
-  Outcome outcome = Outcome::kUnavailable;
-  // Of a success; the user also of a failure, if it is known: for the log, never for the edge.
-  std::string user;  // `users/{id}`
-  std::string login;
-  bool may_submit = false;
-  bool may_relay = false;
-  std::optional<std::string> final;  // the mechanism's last words to the client
-  // For the log: "wrong_password", "unknown", "disabled", "no_password", "authzid", "prohibited", "store", "no_slot",
-  // "throttled".
-  std::string_view reason;
-};
-
 class Authenticator {
  public:
   using Done = std::function<void(Judgement)>;
 
-  // The references outlive the authenticator, and the verifier's threads.
+  // The references outlive the authenticator, and the verifier's threads. `application_key`: application_password.h.
   Authenticator(store::RecordStore& store, Verifier& verifier, CredentialCache& cache, ThrottleLedger& throttles,
-                base::Log& log, const Metrics& metrics)
-      : store_(store), verifier_(verifier), cache_(cache), throttles_(throttles), log_(log), metrics_(metrics) {}
+                LastUses& last_uses, std::string application_key, const base::Clock& clock, base::Log& log,
+                const Metrics& metrics)
+      : store_(store),
+        verifier_(verifier),
+        cache_(cache),
+        throttles_(throttles),
+        last_uses_(last_uses),
+        application_key_(std::move(application_key)),
+        clock_(clock),
+        log_(log),
+        metrics_(metrics) {}
 
   // `done` is called once, on this thread or a verifier's, unless *cancelled became true first. `default_domain`:
   // appended to a login without an @, if not empty. `client`: where the failures are counted.
@@ -47,10 +46,26 @@ class Authenticator {
              std::shared_ptr<const std::atomic<bool>> cancelled, Done done);
 
  private:
+  // What is claimed, prepared; the same for everybody.
+  struct Claim {
+    std::string login_key;  // names that nobody can have share one, which is nobody's
+    std::string password;
+    base::IpAddress client;
+    std::string_view refused;  // not empty: why, whatever the store says
+  };
+  static Claim Prepare(sasl::PasswordClaim* claim, std::string_view default_domain, const base::IpAddress& client);
+
+  // A user of ours, or nobody.
+  void JudgeAccount(Account account, Claim claim, std::shared_ptr<const std::atomic<bool>> cancelled, Done done);
+  Judgement Admit(Judgement judgement, const std::string& login_key, const base::IpAddress& client);
+
   store::RecordStore& store_;
   Verifier& verifier_;
   CredentialCache& cache_;
   ThrottleLedger& throttles_;
+  LastUses& last_uses_;
+  const std::string application_key_;
+  const base::Clock& clock_;
   base::Log& log_;
   const Metrics& metrics_;
 };

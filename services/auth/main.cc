@@ -11,9 +11,15 @@
 #include "services/auth/authenticator.h"
 #include "services/auth/cores.h"
 #include "services/auth/credential_cache.h"
+#include "services/auth/credential_catalogue.h"
+#include "services/auth/credential_service.h"
+#include "services/auth/group_catalogue.h"
+#include "services/auth/group_service.h"
 #include "services/auth/gssapi.h"
+#include "services/auth/last_uses.h"
 #include "services/auth/mechanisms.h"
 #include "services/auth/metrics.h"
+#include "services/auth/record_editor.h"
 #include "services/auth/revocations.h"
 #include "services/auth/sasl_service.h"
 #include "services/auth/shared_key.h"
@@ -122,9 +128,13 @@ class Program {
   std::unique_ptr<Verifier> verifier_;
   CredentialCache cache_{clock_, random_};
   std::unique_ptr<UserSecrets> secrets_;
-  std::unique_ptr<UserCatalogue> catalogue_;
+  std::unique_ptr<RecordEditor> editor_;
+  std::unique_ptr<UserCatalogue> users_;
+  std::unique_ptr<GroupCatalogue> groups_;
+  std::unique_ptr<CredentialCatalogue> credentials_;
   ThrottleMetrics throttle_metrics_;
   std::unique_ptr<ThrottleLedger> throttles_;
+  std::unique_ptr<LastUses> last_uses_;
   std::unique_ptr<Authenticator> authenticator_;
   std::unique_ptr<Admission> admission_;
   std::unique_ptr<KeySource> key_source_;
@@ -134,6 +144,8 @@ class Program {
   std::unique_ptr<Revocations> revocations_;
 
   std::unique_ptr<UserServiceImpl> user_service_;
+  std::unique_ptr<GroupServiceImpl> group_service_;
+  std::unique_ptr<CredentialServiceImpl> credential_service_;
   std::unique_ptr<SaslServiceImpl> sasl_service_;
   std::unique_ptr<ThrottleServiceImpl> throttle_service_;
   rpc::Host host_;  // behind the services, so that it goes first
@@ -179,15 +191,23 @@ absl::Status Program::OpenStore() {
   const int slots = options_.slots > 0 ? options_.slots : std::max(1, AvailableCores() - 1);
   verifier_ = std::make_unique<Verifier>(slots, clock_, random_, metrics_);
   GATEPOST_ASSIGN_OR_RETURN(std::string decoy_key, SharedKey(*store_, *key_, "decoys", random_));
+  GATEPOST_ASSIGN_OR_RETURN(const std::string application_key,
+                            SharedKey(*store_, *key_, "application passwords", random_));
   secrets_ = std::make_unique<UserSecrets>(*store_, *key_, std::move(decoy_key),
                                            static_cast<uint32_t>(options_.scram_iterations), random_);
-  catalogue_ = std::make_unique<UserCatalogue>(*store_, *verifier_, *secrets_, clock_);
+  editor_ = std::make_unique<RecordEditor>(*store_);
+  users_ = std::make_unique<UserCatalogue>(*editor_, *verifier_, *secrets_, clock_);
+  groups_ = std::make_unique<GroupCatalogue>(*editor_, clock_);
+  credentials_ = std::make_unique<CredentialCatalogue>(*editor_, *secrets_, application_key, clock_, random_);
   GATEPOST_ASSIGN_OR_RETURN(std::string tag_key, SharedKey(*store_, *key_, "throttle", random_));
   throttles_ = std::make_unique<ThrottleLedger>(*store_, clock_, random_, log_, throttle_metrics_,
                                                 ThrottleLedger::Options{{}, std::move(tag_key)});
   GATEPOST_RETURN_IF_ERROR(throttles_->Start());
-  authenticator_ = std::make_unique<Authenticator>(*store_, *verifier_, cache_, *throttles_, log_, metrics_);
-  admission_ = std::make_unique<Admission>(*store_, *secrets_, *throttles_, log_, metrics_);
+  last_uses_ = std::make_unique<LastUses>(*store_, clock_, log_, metrics_);
+  last_uses_->Start();
+  authenticator_ = std::make_unique<Authenticator>(*store_, *verifier_, cache_, *throttles_, *last_uses_,
+                                                   application_key, clock_, log_, metrics_);
+  admission_ = std::make_unique<Admission>(*store_, *secrets_, *throttles_, *last_uses_, clock_, log_, metrics_);
   if (!options_.token_issuers.empty()) {
     GATEPOST_ASSIGN_OR_RETURN(const std::string text, base::ReadFile(options_.token_issuers));
     absl::StatusOr<std::vector<TokenIssuer>> issuers = ParseTokenIssuers(text);
@@ -206,17 +226,21 @@ absl::Status Program::OpenStore() {
 
 absl::Status Program::Serve() {
   GATEPOST_RETURN_IF_ERROR(host_.Open());
-  user_service_ = std::make_unique<UserServiceImpl>(host_.calls(), *catalogue_);
+  user_service_ = std::make_unique<UserServiceImpl>(host_.calls(), *users_);
+  group_service_ = std::make_unique<GroupServiceImpl>(host_.calls(), *groups_);
+  credential_service_ = std::make_unique<CredentialServiceImpl>(host_.calls(), *credentials_);
   throttle_service_ = std::make_unique<ThrottleServiceImpl>(host_.calls(), *throttles_);
   sasl_service_ = std::make_unique<SaslServiceImpl>(host_.calls(), host_.authorizer(), *mechanisms_,
                                                     SaslExchange::Judges{*authenticator_, *admission_, tokens_.get()},
                                                     *revocations_, clock_, log_, metrics_);
-  return host_.Serve({user_service_.get(), sasl_service_.get(), throttle_service_.get()}, {});
+  return host_.Serve({user_service_.get(), group_service_.get(), credential_service_.get(), sasl_service_.get(),
+                      throttle_service_.get()},
+                     {});
 }
 
 void Program::AddMetrics() {
   registry_.AddGaugeFunction("gatepost_auth_users", "Users; -1: the store does not answer.", [this] {
-    const absl::StatusOr<int64_t> count = catalogue_->Count();
+    const absl::StatusOr<int64_t> count = users_->Count();
     return count.ok() ? static_cast<double>(*count) : -1;
   });
   registry_.AddGaugeFunction("gatepost_auth_cache_entries", "Verified credentials that are remembered.",

@@ -39,8 +39,9 @@ void SaslExchange::Drive(sasl::Step step, Done done) {
 Judgement SaslExchange::Conclude(sasl::Step& step) {
   if (auto* proved = std::get_if<sasl::Proved>(&step)) {
     // Others of a burst may have used up the figure since the secret was looked up.
-    if (subject_ && judges_.admission.IsThrottled(*subject_, client_)) return Admission::Throttled();
-    Judgement judgement = judges_.admission.Admit(proved->login, proved->authorization, client_);
+    if (subject_ && judges_.admission.IsThrottled(*subject_, client_)) return Throttled();
+    Judgement judgement =
+        judges_.admission.Admit(subject_ ? &*subject_ : nullptr, proved->login, proved->authorization, client_);
     if (judgement.outcome == Outcome::kSuccess) judgement.final = std::move(proved->final);
     return judgement;
   }

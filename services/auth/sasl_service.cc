@@ -280,13 +280,16 @@ class SaslServiceImpl::Stream final : public grpc::ServerBidiReactor<Authenticat
     }
     AuthenticateResponse response;
     response.set_exchange_id(entry->first);
-    LogEnd(entry->second, Outcome::kSuccess, judgement.user, "");
+    LogEnd(entry->second, Outcome::kSuccess, judgement.user, "", judgement.credential);
     Remove(entry, Outcome::kSuccess);
     v1::Success& success = *response.mutable_success();
     success.set_user(judgement.user);
     success.set_login(judgement.login);
     success.set_may_submit(judgement.may_submit);
     success.set_may_relay(judgement.may_relay);
+    for (std::string& group : judgement.groups) success.add_groups(std::move(group));
+    for (std::string& address : judgement.addresses) success.add_addresses(std::move(address));
+    for (std::string& sender : judgement.senders) success.add_senders(std::move(sender));
     if (judgement.final) success.set_final(*std::move(judgement.final));
     Send(std::move(response));
   }
@@ -300,10 +303,12 @@ class SaslServiceImpl::Stream final : public grpc::ServerBidiReactor<Authenticat
   }
 
   // Names that are not a user's are not logged: people type passwords there.
-  void LogEnd(const Exchange& exchange, Outcome outcome, std::string_view user, std::string_view reason) const {
+  void LogEnd(const Exchange& exchange, Outcome outcome, std::string_view user, std::string_view reason,
+              std::string_view credential = "") const {
     service_.log_.Info("login", {{"outcome", kOutcomeNames[static_cast<size_t>(outcome)]},
                                  {"reason", reason},
                                  {"user", user},
+                                 {"credential", credential.substr(credential.rfind('/') + 1)},
                                  {"mechanism", exchange.name},
                                  {"virtual_server", exchange.virtual_server},
                                  {"client", exchange.address},

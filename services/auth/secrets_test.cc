@@ -1,6 +1,7 @@
-// What a password leaves in the store, and decoys. threats.md A6, A9.
+// What passwords leave in the store, and decoys. threats.md A6, A9.
 #include <gtest/gtest.h>
 
+#include "services/auth/application_password.h"
 #include "services/auth/limits.h"
 #include "services/auth/scram_secret.h"
 #include "services/auth/user_records.h"
@@ -77,6 +78,10 @@ class UserSecretsTest : public testing::Test {
     ASSERT_TRUE(store_.Commit(transaction).ok());
   }
 
+  UserSecrets::Found Find(sasl::SecretKind kind, const std::string& client = "192.0.2.1") {
+    return *secrets_.Find(kind, "alice", *base::IpAddress::Parse(client), clock_.WallNow());
+  }
+
   base::FakeClock clock_;
   base::SystemRandom random_;
   store::MemoryStore store_{clock_, random_};
@@ -85,12 +90,12 @@ class UserSecretsTest : public testing::Test {
 };
 
 TEST_F(UserSecretsTest, MechanismsGetWhatTheyNeed) {
-  const auto scram = *secrets_.Find(sasl::SecretKind::kScramSha256, "alice");
+  const auto scram = Find(sasl::SecretKind::kScramSha256);
   EXPECT_EQ(scram.decoy, "");
   EXPECT_EQ(scram.user, "users/alice");
   const auto& secret = std::get<sasl::ScramSecret>(scram.secret);
   EXPECT_EQ(secret.stored_key, DeriveScramSecret("pencil", secret.salt, 5'000).stored_key);
-  const auto nt = *secrets_.Find(sasl::SecretKind::kNtHash, "alice");
+  const auto nt = Find(sasl::SecretKind::kNtHash);
   EXPECT_EQ(nt.decoy, "");
   EXPECT_EQ(std::get<sasl::NtHash>(nt.secret), sasl::NtHashOf("pencil"));
 }
@@ -100,9 +105,9 @@ TEST_F(UserSecretsTest, TheNtHashIsKeptOnRequestAloneAndSealed) {
   const std::string sealed = (*store_.Read())->Get("ntHashes/alice")->value;
   const sasl::NtHash hash = sasl::NtHashOf("pencil");
   EXPECT_EQ(sealed.find(std::string(reinterpret_cast<const char*>(hash.data()), hash.size())), std::string::npos);
-  Commit([&](store::Transaction* transaction) { secrets_.RemoveNtHash("alice", transaction); });
+  Commit([&](store::Transaction* transaction) { secrets_.Remove(kNtHashForm, "alice", transaction); });
   EXPECT_FALSE(*secrets_.HasNtHashes());
-  EXPECT_EQ(secrets_.Find(sasl::SecretKind::kNtHash, "alice")->decoy, "no_password");
+  EXPECT_EQ(Find(sasl::SecretKind::kNtHash).decoy, "no_password");
   AddUser("bob", false);
   EXPECT_FALSE(*secrets_.HasNtHashes());
 }
@@ -112,7 +117,7 @@ TEST_F(UserSecretsTest, ASealedHashBelongsToItsUser) {
   AddUser("bob", true);
   const std::string sealed = (*store_.Read())->Get("ntHashes/bob")->value;
   Commit([&](store::Transaction* transaction) { transaction->writes.push_back({"ntHashes/alice", sealed, {}}); });
-  const auto found = *secrets_.Find(sasl::SecretKind::kNtHash, "alice");
+  const auto found = Find(sasl::SecretKind::kNtHash);
   EXPECT_EQ(found.decoy, "damaged");
   EXPECT_NE(std::get<sasl::NtHash>(found.secret), sasl::NtHashOf("pencil"));
 }
@@ -120,7 +125,7 @@ TEST_F(UserSecretsTest, ASealedHashBelongsToItsUser) {
 // threats.md A6: stable, of the same form, alike on every replica; nobody's.
 TEST_F(UserSecretsTest, ADecoyIsTheSameAtEachTryAndOnEachReplica) {
   const auto ask = [](const UserSecrets& secrets, const std::string& login) {
-    const auto found = secrets.Find(sasl::SecretKind::kScramSha256, login);
+    const auto found = secrets.Find(sasl::SecretKind::kScramSha256, login, {}, {});
     EXPECT_EQ(found->decoy, "unknown");
     return std::get<sasl::ScramSecret>(found->secret);
   };
@@ -134,11 +139,53 @@ TEST_F(UserSecretsTest, ADecoyIsTheSameAtEachTryAndOnEachReplica) {
   EXPECT_NE(first.stored_key, first.server_key);
 }
 
+// What a credential is bound to holds before anything is proved: from elsewhere its secret is nobody's.
+TEST_F(UserSecretsTest, ASecretIsADecoyForClientsItIsNotBoundTo) {
+  v1::Credential bound;
+  bound.add_networks("192.0.2.0/24");
+  *bound.mutable_expire_time() = ToTimestamp(clock_.WallNow() + std::chrono::seconds(1));
+  Commit([&](store::Transaction* transaction) {
+    transaction->writes.push_back({"credentials/alice/scram", Stored(bound), {}});
+  });
+  EXPECT_EQ(Find(sasl::SecretKind::kScramSha256).decoy, "");
+  const auto elsewhere = Find(sasl::SecretKind::kScramSha256, "192.0.3.1");
+  EXPECT_EQ(elsewhere.decoy, "network");
+  const auto& decoy = std::get<sasl::ScramSecret>(elsewhere.secret);
+  EXPECT_EQ(decoy.iterations, 5'000u);
+  EXPECT_NE(decoy.stored_key, DeriveScramSecret("pencil", decoy.salt, 5'000).stored_key);
+  EXPECT_EQ(Find(sasl::SecretKind::kNtHash, "192.0.3.1").decoy, "") << "each form by itself";
+  clock_.Advance(std::chrono::seconds(1));
+  EXPECT_EQ(Find(sasl::SecretKind::kScramSha256).decoy, "expired");
+}
+
+TEST(ApplicationPasswordTest, IsOf140BitsInAFormThatPeopleCanType) {
+  base::SystemRandom random;
+  const std::string password = MakeApplicationPassword(random);
+  ASSERT_EQ(password.size(), 34u);
+  for (size_t i = 0; i < password.size(); ++i) {
+    EXPECT_EQ(password[i] == '-', i % 5 == 4) << password;
+    if (i % 5 != 4)
+      EXPECT_NE(std::string_view("abcdefghijklmnopqrstuvwxyz234567").find(password[i]), std::string::npos);
+  }
+  EXPECT_NE(MakeApplicationPassword(random), password);
+}
+
+TEST(ApplicationPasswordTest, ItsDigestNeedsTheKeyAndForgivesWhatTypingDoes) {
+  const std::string key(32, 'k');
+  const std::string digest = ApplicationPasswordDigest(key, "abcd-efgh");
+  EXPECT_EQ(digest.size(), 64u);
+  for (const char* same : {"abcdefgh", "ABCD-EFGH", "abcd efgh", " abcd-efgh "})
+    EXPECT_EQ(ApplicationPasswordDigest(key, same), digest) << same;
+  for (const char* other : {"", "abcdefg", "abcd_efgh", "abcdefgha"})
+    EXPECT_NE(ApplicationPasswordDigest(key, other), digest) << other;
+  EXPECT_NE(ApplicationPasswordDigest(std::string(32, 'l'), "abcd-efgh"), digest);
+}
+
 TEST_F(UserSecretsTest, ADamagedSecretIsADecoy) {
   Commit([&](store::Transaction* transaction) {
     transaction->writes.push_back({"scram/alice", "SCRAM-SHA-256$2147483648:", {}});
   });
-  EXPECT_EQ(secrets_.Find(sasl::SecretKind::kScramSha256, "alice")->decoy, "damaged");
+  EXPECT_EQ(Find(sasl::SecretKind::kScramSha256).decoy, "damaged");
 }
 
 }  // namespace

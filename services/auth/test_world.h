@@ -13,10 +13,18 @@
 #include <string>
 #include <utility>
 
+#include "gatepost/auth/v1/credential.grpc.pb.h"
+#include "gatepost/auth/v1/group.grpc.pb.h"
 #include "gatepost/auth/v1/sasl_service.grpc.pb.h"
 #include "gatepost/auth/v1/user.grpc.pb.h"
 #include "services/auth/authenticator.h"
 #include "services/auth/credential_cache.h"
+#include "services/auth/credential_catalogue.h"
+#include "services/auth/credential_service.h"
+#include "services/auth/group_catalogue.h"
+#include "services/auth/group_service.h"
+#include "services/auth/last_uses.h"
+#include "services/auth/record_editor.h"
 #include "services/auth/revocations.h"
 #include "services/auth/sasl_service.h"
 #include "services/auth/user_catalogue.h"
@@ -56,13 +64,15 @@ class FlakyStore final : public store::RecordStore {
 class TestWorld {
  public:
   static constexpr int kSlots = 2;
+  static inline const std::string kApplicationKey = std::string(32, 'a');
 
-  explicit TestWorld(int64_t most_users = kMostUsers) : catalogue_(store, verifier, secrets, clock, most_users) {
+  explicit TestWorld(int64_t most_users = kMostUsers, GroupCatalogue::Limits group_limits = {})
+      : user_catalogue_(editor_, verifier, secrets, clock, most_users), group_catalogue_(editor_, clock, group_limits) {
     EXPECT_TRUE(revocations.Start().ok());
     rpc::ServerOptions options;
     options.listen = "127.0.0.1:0";
     options.identity = pki_.Issue("auth/a");
-    auto server = rpc::StartServer(options, {&users_, &sasl}, &port_);
+    auto server = rpc::StartServer(options, {&users_, &groups_, &credentials_, &sasl}, &port_);
     EXPECT_TRUE(server.ok()) << server.status();
     server_ = *std::move(server);
   }
@@ -84,6 +94,12 @@ class TestWorld {
   }
   std::unique_ptr<v1::UserService::Stub> Users(const std::string& who = "admin/a") {
     return v1::UserService::NewStub(Channel(who));
+  }
+  std::unique_ptr<v1::GroupService::Stub> Groups(const std::string& who = "admin/a") {
+    return v1::GroupService::NewStub(Channel(who));
+  }
+  std::unique_ptr<v1::CredentialService::Stub> Credentials(const std::string& who = "admin/a") {
+    return v1::CredentialService::NewStub(Channel(who));
   }
 
   v1::User AddUser(const std::string& id, const std::string& login, const std::string& password) {
@@ -137,11 +153,20 @@ class TestWorld {
   const int log_fd_ = memfd_create("log", MFD_CLOEXEC);
   base::SystemClock wall_;
   std::unique_ptr<base::Log> log_ = std::make_unique<base::Log>(wall_, base::Log::Options{.fd = log_fd_});
-  UserCatalogue catalogue_;
+  RecordEditor editor_{store};
+  UserCatalogue user_catalogue_;
+  GroupCatalogue group_catalogue_;
+  CredentialCatalogue credential_catalogue_{editor_, secrets, kApplicationKey, clock, random};
   ThrottleMetrics throttle_metrics;
   ThrottleLedger throttles{store, clock, random, *log_, throttle_metrics, {{}, std::string(32, 'k')}};
-  Authenticator authenticator_{store, verifier, cache, throttles, *log_, metrics};
-  Admission admission_{store, secrets, throttles, *log_, metrics};
+
+ public:
+  // Written when a test says so.
+  LastUses last_uses{store, clock, *log_, metrics};
+
+ private:
+  Authenticator authenticator_{store, verifier, cache, throttles, last_uses, kApplicationKey, clock, *log_, metrics};
+  Admission admission_{store, secrets, throttles, last_uses, clock, *log_, metrics};
   const GssapiServer gssapi_{"", ""};
   Mechanisms mechanisms_{secrets, gssapi_, /*tokens=*/false, clock, random};
 
@@ -151,7 +176,9 @@ class TestWorld {
  private:
   rpc::Authorizer authorizer_{"test", nullptr};
   rpc::Calls calls_{authorizer_, *log_, registry};
-  UserServiceImpl users_{calls_, catalogue_};
+  UserServiceImpl users_{calls_, user_catalogue_};
+  GroupServiceImpl groups_{calls_, group_catalogue_};
+  CredentialServiceImpl credentials_{calls_, credential_catalogue_};
 
  public:
   SaslServiceImpl sasl{calls_, authorizer_, mechanisms_, {authenticator_, admission_, nullptr}, revocations, clock, *log_,
@@ -176,6 +203,9 @@ class EdgeStream {
     if (!finished_) stream_->Finish();
   }
 
+  // Where the client of the next exchanges is; empty: nobody said.
+  std::string client;
+
   void Start(uint64_t id, const std::string& mechanism, std::optional<std::string> initial,
              const std::string& default_domain = "") {
     v1::AuthenticateRequest request;
@@ -184,6 +214,7 @@ class EdgeStream {
     start.set_virtual_server("virtualServers/submission");
     start.set_mechanism(mechanism);
     start.set_default_domain(default_domain);
+    start.mutable_peer()->set_address(client);
     if (initial) start.set_initial_response(*initial);
     stream_->Write(request);
   }

@@ -1,116 +1,69 @@
 #include "services/auth/user_catalogue.h"
 
-#include <nettle/sha2.h>
-
 #include <algorithm>
-#include <set>
+#include <memory>
+#include <optional>
 #include <utility>
+#include <vector>
 
+#include "services/auth/credential_records.h"
+#include "services/auth/last_uses.h"
 #include "services/auth/prepare.h"
+#include "services/auth/user_fields.h"
+#include "services/auth/user_index.h"
 #include "services/auth/user_records.h"
 #include "services/base/status_macros.h"
 #include "services/base/strings.h"
 #include "services/rpc/field_mask.h"
 #include "services/rpc/page_token.h"
+#include "services/rpc/status_details.h"
 
 namespace gatepost::auth {
 namespace {
 
 using base::StrCat;
 
-constexpr int kTries = 10;
-constexpr std::string_view kIdForm = "must match ^[a-z]([-a-z0-9]{0,61}[a-z0-9])?$";
-
-absl::Status CheckName(const std::string& name, std::string_view field, rpc::Call* call) {
-  if (call != nullptr) call->resource = name.substr(0, 200);
-  if (name.starts_with(kUsers) && IsResourceId(IdOf(name))) return absl::OkStatus();
-  return rpc::InvalidFields({{std::string(field), StrCat("must be `users/{id}`; the id ", kIdForm)}});
+absl::StatusOr<v1::User> ReadUser(store::View& view, const store::Record& record, std::string_view epoch) {
+  GATEPOST_ASSIGN_OR_RETURN(v1::User user, UserOf(record, epoch));
+  GATEPOST_RETURN_IF_ERROR(ReadLastLogin(view, &user));
+  return user;
 }
 
-absl::Status NotFound(std::string_view name) {
-  return rpc::Error(absl::StatusCode::kNotFound, "NOT_FOUND", StrCat(name, " does not exist"));
-}
-
-absl::Status Unavailable(const absl::Status& status) {
-  if (!absl::IsUnavailable(status)) return status;
-  return rpc::Error(absl::StatusCode::kUnavailable, "STORE_UNAVAILABLE", base::FromAbsl(status.message()));
-}
-
-absl::StatusOr<store::Record> Read(store::View& view, std::string_view name) {
-  absl::StatusOr<store::Record> record = view.Get(name);
-  if (absl::IsNotFound(record.status())) return NotFound(name);
-  return record;
-}
-
-bool HasControls(std::string_view text) {
-  return std::any_of(text.begin(), text.end(),
-                     [](char c) { return static_cast<unsigned char>(c) < 0x20 || c == 0x7f; });
-}
-
-bool IsSha256(std::string_view text) {
-  return text.size() == 64 &&
-         std::all_of(text.begin(), text.end(), [](char c) { return base::IsDigit(c) || (c >= 'a' && c <= 'f'); });
-}
-
-size_t Characters(std::string_view text) {
-  return static_cast<size_t>(
-      std::count_if(text.begin(), text.end(), [](char c) { return (static_cast<unsigned char>(c) & 0xc0) != 0x80; }));
-}
-
-// What a repetition is known by. The password does not enter it: a digest of it in the database would be a fast
-// verifier.
-std::string Fingerprint(v1::CreateUserRequest request) {
-  request.mutable_user()->clear_password();
-  const std::string text = request.SerializeAsString();
-  sha256_ctx hash;
-  sha256_init(&hash);
-  sha256_update(&hash, text.size(), reinterpret_cast<const uint8_t*>(text.data()));
-  std::string digest(SHA256_DIGEST_SIZE, '\0');
-  sha256_digest(&hash, digest.size(), reinterpret_cast<uint8_t*>(digest.data()));
-  return digest;
-}
-
-void ClearOutputs(v1::User* user) {
-  user->clear_etag();
-  user->clear_revision();
-  user->clear_create_time();
-  user->clear_update_time();
-  user->clear_state();
-  user->clear_password_set_time();
-  user->clear_sessions_revoked_time();
+// The keys of the records of users that a list goes through, behind `after`.
+absl::StatusOr<std::vector<std::string>> MemberNames(store::View& view, std::string_view group_id,
+                                                     std::string_view after, int32_t size, bool* more) {
+  const std::string prefix = MemberKey(group_id, "");
+  const std::string from = after.empty() ? std::string() : StrCat(prefix, IdOf(after));
+  GATEPOST_ASSIGN_OR_RETURN(const std::vector<store::Record> records,
+                            view.List(prefix, from, static_cast<size_t>(size), kMostPageOctets, more));
+  std::vector<std::string> names;
+  for (const store::Record& record : records) names.push_back(StrCat(kUsers, record.key.substr(prefix.size())));
+  return names;
 }
 
 }  // namespace
 
-absl::StatusOr<store::Committed> UserCatalogue::Change(bool dry_run, const Body& body) {
-  absl::MutexLock lock(&mutex_);
-  for (int i = 0; i < kTries; ++i) {
-    store::Transaction transaction;
-    {
-      const absl::StatusOr<std::unique_ptr<store::View>> view = store_.Read();
-      if (!view.ok()) return Unavailable(view.status());
-      GATEPOST_RETURN_IF_ERROR(body(**view, &transaction));
-      transaction.store_revision = (*view)->revision();
-    }
-    if (dry_run || transaction.writes.empty()) return store::Committed{};
-    absl::StatusOr<store::Committed> committed = store_.Commit(transaction);
-    if (absl::IsFailedPrecondition(committed.status())) continue;
-    if (!committed.ok()) return Unavailable(committed.status());
-    return committed;
+absl::StatusOr<v1::User> UserCatalogue::Answer(v1::User user, int64_t revision, rpc::Call* call) {
+  user.clear_password();
+  if (revision > 0) {
+    Complete(&user, editor_.epoch(), revision);
+    call->new_revision = revision;
   }
-  return rpc::Error(absl::StatusCode::kUnavailable, "STORE_BUSY", "the store changes too fast; try again");
+  // What was committed stays so, though the store does not answer any more.
+  if (const auto view = editor_.Read(); view.ok()) ReadLastLogin(**view, &user).IgnoreError();
+  return user;
 }
 
 absl::StatusOr<v1::User> UserCatalogue::ChangeOne(const std::string& name, const std::string& etag, rpc::Call* call,
                                                   const Edit& edit) {
-  GATEPOST_RETURN_IF_ERROR(CheckName(name, "name", call));
+  GATEPOST_RETURN_IF_ERROR(CheckName(name, kUsers, "name", call));
   v1::User user;
   const absl::StatusOr<store::Committed> committed =
-      Change(/*dry_run=*/false, [&](store::View& view, store::Transaction* transaction) -> absl::Status {
-        GATEPOST_ASSIGN_OR_RETURN(const store::Record record, Read(view, name));
+      editor_.Change(/*dry_run=*/false, [&](store::View& view, store::Transaction* transaction) -> absl::Status {
+        GATEPOST_ASSIGN_OR_RETURN(const store::Record record, ReadRecord(view, name));
         call->old_revision = record.revision;
-        GATEPOST_RETURN_IF_ERROR(CheckEtag(etag, store_.epoch(), record.revision));
-        GATEPOST_ASSIGN_OR_RETURN(user, UserOf(record, store_.epoch()));
+        GATEPOST_RETURN_IF_ERROR(CheckEtag(etag, editor_.epoch(), record.revision));
+        GATEPOST_ASSIGN_OR_RETURN(user, UserOf(record, editor_.epoch()));
         GATEPOST_ASSIGN_OR_RETURN(const bool changed, edit(&user, transaction));
         if (!changed) return absl::OkStatus();
         *user.mutable_update_time() = ToTimestamp(clock_.WallNow());
@@ -118,34 +71,7 @@ absl::StatusOr<v1::User> UserCatalogue::ChangeOne(const std::string& name, const
         return absl::OkStatus();
       });
   GATEPOST_RETURN_IF_ERROR(committed.status());
-  if (committed->revision > 0) {
-    Complete(&user, store_.epoch(), committed->revision);
-    call->new_revision = committed->revision;
-  }
-  return user;
-}
-
-void UserCatalogue::Validate(v1::User* user, Violations* violations) const {
-  if (!user->has_display_name()) user->set_display_name(std::string(IdOf(user->name())));
-  if (!user->has_may_submit()) user->set_may_submit(true);
-  if (!user->has_may_relay()) user->set_may_relay(true);
-  if (Characters(user->display_name()) > kMostDisplayNameCharacters || HasControls(user->display_name())) {
-    violations->push_back({"user.display_name", StrCat("must be at most ", kMostDisplayNameCharacters,
-                                                       " characters, without control characters")});
-  }
-  if (static_cast<size_t>(user->certificates_size()) > kMostCertificates ||
-      !std::all_of(user->certificates().begin(), user->certificates().end(), IsSha256)) {
-    violations->push_back(
-        {"user.certificates", StrCat("must be at most ", kMostCertificates,
-                                     " SHA-256 fingerprints: 64 lower-case hexadecimal digits each")});
-  }
-  if (std::optional<std::string> login = PrepareLogin(user->login())) {
-    user->set_login(*std::move(login));
-  } else {
-    violations->push_back(
-        {"user.login",
-         "must be 1 to 255 octets of UTF-8 without control characters, as prepared by SASLprep (RFC 4013)"});
-  }
+  return Answer(std::move(user), committed->revision, call);
 }
 
 absl::StatusOr<UserCatalogue::Password> UserCatalogue::MakePassword(const std::string& password, std::string_view field,
@@ -168,14 +94,6 @@ absl::StatusOr<UserCatalogue::Password> UserCatalogue::MakePassword(const std::s
   return Password{Password::Kind::kSet, *std::move(secrets)};
 }
 
-void UserCatalogue::Revoke(v1::User* user, store::Transaction* transaction) {
-  // Rounded up: a session that began within the same millisecond ends with it.
-  const base::WallTime since = std::chrono::ceil<std::chrono::milliseconds>(clock_.WallNow());
-  *user->mutable_sessions_revoked_time() = ToTimestamp(since);
-  transaction->writes.push_back(
-      {StrCat(kRevocations, IdOf(user->name())), ToMilliseconds(since), store::Condition::None()});
-}
-
 void UserCatalogue::WritePassword(v1::User* user, const Password& password, store::Transaction* transaction) {
   const std::string_view id = IdOf(user->name());
   if (password.kind == Password::Kind::kSet) {
@@ -185,26 +103,8 @@ void UserCatalogue::WritePassword(v1::User* user, const Password& password, stor
     user->clear_password_set_time();
     secrets_.Remove(id, transaction);
   } else if (!user->ntlm()) {
-    secrets_.RemoveNtHash(id, transaction);
+    secrets_.Remove(kNtHashForm, id, transaction);
   }
-}
-
-absl::Status UserCatalogue::WriteCertificates(const v1::User& stored, const v1::User& user, store::View& view,
-                                              store::Transaction* transaction) {
-  const std::set<std::string> before(stored.certificates().begin(), stored.certificates().end());
-  const std::set<std::string> after(user.certificates().begin(), user.certificates().end());
-  for (const std::string& certificate : before) {
-    if (!after.contains(certificate))
-      transaction->writes.push_back({StrCat(kCertificates, certificate), std::nullopt, store::Condition::None()});
-  }
-  for (const std::string& certificate : after) {
-    if (before.contains(certificate)) continue;
-    const std::string key = StrCat(kCertificates, certificate);
-    if (view.Get(key).ok())
-      return rpc::Error(absl::StatusCode::kAlreadyExists, "CERTIFICATE_TAKEN", "another user has this certificate");
-    transaction->writes.push_back({key, std::string(IdOf(user.name())), store::Condition::Absent()});
-  }
-  return absl::OkStatus();
 }
 
 absl::Status UserCatalogue::AddNew(v1::User* user, const Password& password, store::View& view,
@@ -220,48 +120,66 @@ absl::Status UserCatalogue::AddNew(v1::User* user, const Password& password, sto
   *user->mutable_create_time() = ToTimestamp(clock_.WallNow());
   *user->mutable_update_time() = user->create_time();
   WritePassword(user, password, transaction);
-  GATEPOST_RETURN_IF_ERROR(WriteCertificates(v1::User(), *user, view, transaction));
+  v1::User nobody;
+  nobody.set_name(user->name());
+  GATEPOST_RETURN_IF_ERROR(WriteIndex(nobody, *user, view, transaction));
   transaction->writes.push_back({user->name(), Stored(*user), store::Condition::Absent()});
-  transaction->writes.push_back(
-      {StrCat(kLogins, LoginKey(user->login())), std::string(IdOf(user->name())), store::Condition::Absent()});
   return absl::OkStatus();
 }
 
-absl::Status UserCatalogue::ExplainConflict(const v1::User& user) const {
-  const absl::StatusOr<std::unique_ptr<store::View>> view = store_.Read();
-  if (view.ok() && (*view)->Get(StrCat(kLogins, LoginKey(user.login()))).ok() && !(*view)->Get(user.name()).ok()) {
-    return rpc::Error(absl::StatusCode::kAlreadyExists, "LOGIN_TAKEN", "another user has this login");
-  }
-  return rpc::Error(absl::StatusCode::kAlreadyExists, "ALREADY_EXISTS", StrCat(user.name(), " exists already"));
+absl::Status UserCatalogue::ExplainConflict(const v1::User& user, const absl::Status& status) {
+  GATEPOST_ASSIGN_OR_RETURN(const std::unique_ptr<store::View> view, editor_.Read());
+  GATEPOST_ASSIGN_OR_RETURN(const bool exists, HasRecord(*view, user.name()));
+  if (exists) return AlreadyExists(user.name());
+  GATEPOST_RETURN_IF_ERROR(CheckLoginIsFree(user, *view));
+  return status;
 }
 
 absl::StatusOr<v1::User> UserCatalogue::Get(const v1::GetUserRequest& request, rpc::Call* call) {
-  GATEPOST_RETURN_IF_ERROR(CheckName(request.name(), "name", call));
-  const absl::StatusOr<std::unique_ptr<store::View>> view = store_.Read();
-  if (!view.ok()) return Unavailable(view.status());
-  GATEPOST_ASSIGN_OR_RETURN(const store::Record record, Read(**view, request.name()));
-  return UserOf(record, store_.epoch());
+  GATEPOST_RETURN_IF_ERROR(CheckName(request.name(), kUsers, "name", call));
+  GATEPOST_ASSIGN_OR_RETURN(const std::unique_ptr<store::View> view, editor_.Read());
+  GATEPOST_ASSIGN_OR_RETURN(const store::Record record, ReadRecord(*view, request.name()));
+  return ReadUser(*view, record, editor_.epoch());
 }
 
-absl::StatusOr<v1::ListUsersResponse> UserCatalogue::List(const v1::ListUsersRequest& request) {
-  const std::string list = StrCat("users\n", request.login());
+absl::StatusOr<v1::ListUsersResponse> UserCatalogue::List(const v1::ListUsersRequest& request, rpc::Call* call) {
+  const std::string list = StrCat("users\n", request.group(), "\n", request.login());
   GATEPOST_ASSIGN_OR_RETURN(const int32_t size, rpc::PageSize(request.page_size()));
   GATEPOST_ASSIGN_OR_RETURN(const std::string after, rpc::ReadPageToken(list, request.page_token()));
-  const absl::StatusOr<std::unique_ptr<store::View>> view = store_.Read();
-  if (!view.ok()) return Unavailable(view.status());
-  v1::ListUsersResponse response;
+  if (!request.group().empty()) GATEPOST_RETURN_IF_ERROR(CheckName(request.group(), kGroups, "group", call));
+  GATEPOST_ASSIGN_OR_RETURN(const std::unique_ptr<store::View> view, editor_.Read());
   std::vector<store::Record> records;
   bool more = false;
-  if (request.login().empty()) {
-    GATEPOST_ASSIGN_OR_RETURN(records, (*view)->List(kUsers, after, static_cast<size_t>(size), kMostPageOctets, &more));
-  } else if (const std::optional<std::string> login = PrepareLogin(request.login()); login && after.empty()) {
-    if (const auto id = (*view)->Get(StrCat(kLogins, LoginKey(*login))); id.ok()) {
-      GATEPOST_ASSIGN_OR_RETURN(store::Record record, Read(**view, StrCat(kUsers, id->value)));
+  if (!request.login().empty()) {
+    const std::optional<std::string> login = PrepareLogin(request.login());
+    const auto id = view->Get(StrCat(kLogins, login ? LoginKey(*login) : ""));
+    if (id.ok() && after.empty()) {
+      GATEPOST_ASSIGN_OR_RETURN(store::Record record, ReadRecord(*view, StrCat(kUsers, id->value)));
       records.push_back(std::move(record));
     }
+  } else if (!request.group().empty()) {
+    GATEPOST_ASSIGN_OR_RETURN(const std::vector<std::string> names,
+                              MemberNames(*view, IdOf(request.group()), after, size, &more));
+    size_t octets = 0;
+    for (const std::string& name : names) {
+      if (octets > kMostPageOctets) {
+        more = true;
+        break;
+      }
+      GATEPOST_ASSIGN_OR_RETURN(store::Record record, ReadRecord(*view, name));
+      octets += record.value.size();
+      records.push_back(std::move(record));
+    }
+  } else {
+    GATEPOST_ASSIGN_OR_RETURN(records, view->List(kUsers, after, static_cast<size_t>(size), kMostPageOctets, &more));
   }
+  v1::ListUsersResponse response;
   for (const store::Record& record : records) {
-    GATEPOST_ASSIGN_OR_RETURN(*response.add_users(), UserOf(record, store_.epoch()));
+    GATEPOST_ASSIGN_OR_RETURN(v1::User user, ReadUser(*view, record, editor_.epoch()));
+    const auto& groups = user.groups();
+    // By login and group at once.
+    if (!request.group().empty() && std::find(groups.begin(), groups.end(), request.group()) == groups.end()) continue;
+    *response.add_users() = std::move(user);
   }
   if (more) response.set_next_page_token(rpc::MakePageToken(list, records.back().key));
   return response;
@@ -270,13 +188,11 @@ absl::StatusOr<v1::ListUsersResponse> UserCatalogue::List(const v1::ListUsersReq
 absl::StatusOr<v1::User> UserCatalogue::Create(const v1::CreateUserRequest& request, rpc::Call* call) {
   Violations violations;
   call->resource = StrCat(kUsers, request.user_id().substr(0, 100));
-  if (!IsResourceId(request.user_id())) violations.push_back({"user_id", std::string(kIdForm)});
-  if (request.request_id().size() > kMostRequestIdOctets || !base::IsPrintableAscii(request.request_id())) {
-    violations.push_back({"request_id", StrCat("must be printable ASCII, at most ", kMostRequestIdOctets, " octets")});
-  }
+  CheckId(request.user_id(), "user_id", &violations);
+  CheckRequestId(request.request_id(), &violations);
   v1::User wanted = request.user();
   wanted.set_name(call->resource);
-  Validate(&wanted, &violations);
+  CheckUser(&wanted, &violations);
   Password password;
   if (!request.user().password().empty()) {
     GATEPOST_ASSIGN_OR_RETURN(
@@ -286,43 +202,53 @@ absl::StatusOr<v1::User> UserCatalogue::Create(const v1::CreateUserRequest& requ
 
   v1::User user;
   const absl::StatusOr<store::Committed> committed =
-      Change(request.validate_only(), [&](store::View& view, store::Transaction* transaction) -> absl::Status {
+      editor_.Change(request.validate_only(), [&](store::View& view, store::Transaction* transaction) -> absl::Status {
         user = wanted;
         GATEPOST_RETURN_IF_ERROR(AddNew(&user, password, view, transaction));
         if (!request.request_id().empty()) {
+          // A digest of the password in the database would be a fast verifier.
+          v1::CreateUserRequest known = request;
+          known.mutable_user()->clear_password();
           transaction->request_id = {StrCat(call->caller.uri, " CreateUser ", request.request_id()),
-                                     Fingerprint(request), Stored(user)};
+                                     Fingerprint(known.SerializeAsString()), Stored(user)};
         }
         if (!request.validate_only()) return absl::OkStatus();
         // What the commit's conditions would have found.
-        if (view.Get(user.name()).ok() || view.Get(StrCat(kLogins, LoginKey(user.login()))).ok())
-          return ExplainConflict(user);
-        return absl::OkStatus();
+        GATEPOST_ASSIGN_OR_RETURN(const bool exists, HasRecord(view, user.name()));
+        if (exists) return AlreadyExists(user.name());
+        return CheckLoginIsFree(user, view);
       });
-  if (absl::IsAlreadyExists(committed.status())) return ExplainConflict(wanted);
-  if (absl::IsInvalidArgument(committed.status())) {
-    return rpc::InvalidFields({{"request_id", "was used for another request within 24 h"}});
-  }
+  if (absl::IsAlreadyExists(committed.status())) return ExplainConflict(wanted, committed.status());
   GATEPOST_RETURN_IF_ERROR(committed.status());
   if (committed->repeated) {
     if (!user.ParseFromString(committed->answer)) return absl::DataLossError("a stored answer is damaged");
     user.set_name(call->resource);
-  } else {
-    call->new_revision = committed->revision;
+    Complete(&user, editor_.epoch(), committed->revision);
+    return user;
   }
-  if (committed->revision > 0) Complete(&user, store_.epoch(), committed->revision);
+  return Answer(std::move(user), committed->revision, call);
+}
+
+absl::StatusOr<v1::User> UserCatalogue::Merge(const v1::UpdateUserRequest& request, const v1::User& stored) const {
+  v1::User user = stored;
+  if (stored.name().empty()) {
+    user = request.user();
+  } else {
+    rpc::ApplyMask(request.has_update_mask() ? &request.update_mask() : nullptr, request.user(), &user);
+    user.clear_password();
+  }
+  Violations violations;
+  CheckUser(&user, &violations);
+  if (!violations.empty()) return rpc::InvalidFields(violations);
   return user;
 }
 
 absl::StatusOr<v1::User> UserCatalogue::Update(const v1::UpdateUserRequest& request, rpc::Call* call) {
   const v1::User& wanted = request.user();
   const google::protobuf::FieldMask* mask = request.has_update_mask() ? &request.update_mask() : nullptr;
-  GATEPOST_RETURN_IF_ERROR(CheckName(wanted.name(), "user.name", call));
-  Violations violations;
-  {
-    v1::User scratch = wanted;
-    violations = rpc::ApplyMask(mask, wanted, &scratch);
-  }
+  GATEPOST_RETURN_IF_ERROR(CheckName(wanted.name(), kUsers, "user.name", call));
+  v1::User scratch = wanted;
+  Violations violations = rpc::ApplyMask(mask, wanted, &scratch);
   Password password;
   if (!wanted.password().empty() && rpc::MaskNames(mask, wanted, "password")) {
     GATEPOST_ASSIGN_OR_RETURN(password,
@@ -334,70 +260,48 @@ absl::StatusOr<v1::User> UserCatalogue::Update(const v1::UpdateUserRequest& requ
 
   v1::User user;
   const absl::StatusOr<store::Committed> committed =
-      Change(request.validate_only(), [&](store::View& view, store::Transaction* transaction) -> absl::Status {
-        absl::StatusOr<store::Record> record = Read(view, wanted.name());
+      editor_.Change(request.validate_only(), [&](store::View& view, store::Transaction* transaction) -> absl::Status {
+        const absl::StatusOr<store::Record> record = ReadRecord(view, wanted.name());
         const bool missing = absl::IsNotFound(record.status());
         v1::User stored;
-        if (missing && request.allow_missing()) {
-          user = wanted;
-        } else {
+        if (!missing || !request.allow_missing()) {
           GATEPOST_RETURN_IF_ERROR(record.status());
           call->old_revision = record->revision;
-          GATEPOST_RETURN_IF_ERROR(CheckEtag(wanted.etag(), store_.epoch(), record->revision));
-          GATEPOST_ASSIGN_OR_RETURN(stored, UserOf(*record, store_.epoch()));
-          user = stored;
-          rpc::ApplyMask(mask, wanted, &user);
-          user.clear_password();
+          GATEPOST_RETURN_IF_ERROR(CheckEtag(wanted.etag(), editor_.epoch(), record->revision));
+          GATEPOST_ASSIGN_OR_RETURN(stored, UserOf(*record, editor_.epoch()));
         }
-        Violations found;
-        Validate(&user, &found);
-        if (!found.empty()) return rpc::InvalidFields(found);
-        const std::string old_key = LoginKey(stored.login()), new_key = LoginKey(user.login());
-        if (old_key != new_key || missing) {
-          if (view.Get(StrCat(kLogins, new_key)).ok()) {
-            return rpc::Error(absl::StatusCode::kAlreadyExists, "LOGIN_TAKEN", "another user has this login");
-          }
-        }
+        GATEPOST_ASSIGN_OR_RETURN(user, Merge(request, stored));
+        GATEPOST_RETURN_IF_ERROR(CheckLoginIsFree(user, view));
         if (missing) return AddNew(&user, password, view, transaction);
         if (password.kind == Password::Kind::kKept && Stored(user) == Stored(stored)) return absl::OkStatus();
         WritePassword(&user, password, transaction);
-        GATEPOST_RETURN_IF_ERROR(WriteCertificates(stored, user, view, transaction));
-        if (password.kind != Password::Kind::kKept) Revoke(&user, transaction);
-        if (old_key != new_key) {
-          transaction->writes.push_back({StrCat(kLogins, old_key), std::nullopt, store::Condition::None()});
-          transaction->writes.push_back(
-              {StrCat(kLogins, new_key), std::string(IdOf(user.name())), store::Condition::Absent()});
-        }
+        GATEPOST_RETURN_IF_ERROR(WriteIndex(stored, user, view, transaction));
+        if (password.kind != Password::Kind::kKept) RevokeSessions(&user, clock_.WallNow(), transaction);
         *user.mutable_update_time() = ToTimestamp(clock_.WallNow());
         transaction->writes.push_back({user.name(), Stored(user), store::Condition::At(record->revision)});
         return absl::OkStatus();
       });
   GATEPOST_RETURN_IF_ERROR(committed.status());
-  if (committed->revision > 0) {
-    Complete(&user, store_.epoch(), committed->revision);
-    call->new_revision = committed->revision;
-  }
-  user.clear_password();
-  return user;
+  return Answer(std::move(user), committed->revision, call);
 }
 
 absl::Status UserCatalogue::Delete(const v1::DeleteUserRequest& request, rpc::Call* call) {
-  GATEPOST_RETURN_IF_ERROR(CheckName(request.name(), "name", call));
+  GATEPOST_RETURN_IF_ERROR(CheckName(request.name(), kUsers, "name", call));
   const absl::StatusOr<store::Committed> committed =
-      Change(/*dry_run=*/false, [&](store::View& view, store::Transaction* transaction) -> absl::Status {
-        GATEPOST_ASSIGN_OR_RETURN(const store::Record record, Read(view, request.name()));
+      editor_.Change(/*dry_run=*/false, [&](store::View& view, store::Transaction* transaction) -> absl::Status {
+        GATEPOST_ASSIGN_OR_RETURN(const store::Record record, ReadRecord(view, request.name()));
         call->old_revision = record.revision;
-        GATEPOST_RETURN_IF_ERROR(CheckEtag(request.etag(), store_.epoch(), record.revision));
-        GATEPOST_ASSIGN_OR_RETURN(v1::User user, UserOf(record, store_.epoch()));
-        Revoke(&user, transaction);
+        GATEPOST_RETURN_IF_ERROR(CheckEtag(request.etag(), editor_.epoch(), record.revision));
+        GATEPOST_ASSIGN_OR_RETURN(v1::User user, UserOf(record, editor_.epoch()));
+        const std::string_view id = IdOf(user.name());
+        RevokeSessions(&user, clock_.WallNow(), transaction);
         transaction->writes.push_back({request.name(), std::nullopt, store::Condition::At(record.revision)});
-        secrets_.Remove(IdOf(request.name()), transaction);
-        v1::User none;
-        none.set_name(user.name());
-        GATEPOST_RETURN_IF_ERROR(WriteCertificates(user, none, view, transaction));
-        transaction->writes.push_back(
-            {StrCat(kLogins, LoginKey(user.login())), std::nullopt, store::Condition::None()});
-        return absl::OkStatus();
+        secrets_.Remove(id, transaction);
+        GATEPOST_RETURN_IF_ERROR(RemoveApplicationPasswords(id, view, transaction));
+        ForgetLastLogin(id, transaction);
+        v1::User nobody;
+        nobody.set_name(user.name());
+        return WriteIndex(user, nobody, view, transaction);
       });
   GATEPOST_RETURN_IF_ERROR(committed.status());
   call->new_revision = committed->revision;
@@ -406,13 +310,13 @@ absl::Status UserCatalogue::Delete(const v1::DeleteUserRequest& request, rpc::Ca
 
 absl::StatusOr<v1::User> UserCatalogue::SetPassword(const v1::SetUserPasswordRequest& request, rpc::Call* call) {
   Violations violations;
-  GATEPOST_RETURN_IF_ERROR(CheckName(request.name(), "name", call));
+  GATEPOST_RETURN_IF_ERROR(CheckName(request.name(), kUsers, "name", call));
   GATEPOST_ASSIGN_OR_RETURN(const Password password,
                             MakePassword(request.password(), "password", /*dry_run=*/false, &violations));
   if (!violations.empty()) return rpc::InvalidFields(violations);
   return ChangeOne(request.name(), request.etag(), call, [&](v1::User* user, store::Transaction* transaction) {
     WritePassword(user, password, transaction);
-    Revoke(user, transaction);
+    RevokeSessions(user, clock_.WallNow(), transaction);
     return true;
   });
 }
@@ -422,20 +326,21 @@ absl::StatusOr<v1::User> UserCatalogue::SetState(const std::string& name, const 
   return ChangeOne(name, etag, call, [&](v1::User* user, store::Transaction* transaction) {
     if (user->state() == state) return false;
     user->set_state(state);
-    if (state == v1::User::DISABLED) Revoke(user, transaction);
+    if (state == v1::User::DISABLED) RevokeSessions(user, clock_.WallNow(), transaction);
     return true;
   });
 }
 
-absl::StatusOr<v1::User> UserCatalogue::RevokeSessions(const v1::RevokeUserSessionsRequest& request, rpc::Call* call) {
+absl::StatusOr<v1::User> UserCatalogue::RevokeUserSessions(const v1::RevokeUserSessionsRequest& request,
+                                                           rpc::Call* call) {
   return ChangeOne(request.name(), request.etag(), call, [&](v1::User* user, store::Transaction* transaction) {
-    Revoke(user, transaction);
+    RevokeSessions(user, clock_.WallNow(), transaction);
     return true;
   });
 }
 
 absl::StatusOr<int64_t> UserCatalogue::Count() {
-  GATEPOST_ASSIGN_OR_RETURN(const std::unique_ptr<store::View> view, store_.Read());
+  GATEPOST_ASSIGN_OR_RETURN(const std::unique_ptr<store::View> view, editor_.Read());
   return view->Count(kUsers);
 }
 

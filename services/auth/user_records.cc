@@ -1,6 +1,8 @@
 #include "services/auth/user_records.h"
 
 #include <charconv>
+#include <chrono>
+#include <utility>
 
 #include "services/base/strings.h"
 #include "services/rpc/status_details.h"
@@ -10,9 +12,30 @@ namespace {
 
 std::string Etag(std::string_view epoch, int64_t revision) { return base::StrCat(epoch, "-", revision); }
 
+template <typename Resource>
+std::string Serialize(Resource resource) {
+  resource.clear_name();
+  resource.clear_etag();
+  resource.clear_revision();
+  return resource.SerializeAsString();
+}
+
+template <typename Resource>
+absl::StatusOr<Resource> Parse(const store::Record& record, std::string name, std::string_view epoch) {
+  Resource resource;
+  if (!resource.ParseFromString(record.value)) return absl::DataLossError("a stored record is damaged");
+  resource.set_name(std::move(name));
+  Complete(&resource, epoch, record.revision);
+  return resource;
+}
+
 }  // namespace
 
 std::string_view IdOf(std::string_view name) { return name.substr(name.find('/') + 1); }
+
+std::string CredentialName(std::string_view user_id, std::string_view id) {
+  return base::StrCat(kUsers, user_id, "/", kCredentials, id);
+}
 
 bool IsResourceId(std::string_view id) {
   if (id.empty() || id.size() > 63 || id.front() < 'a' || id.front() > 'z' || id.back() == '-') return false;
@@ -45,19 +68,28 @@ std::optional<base::WallTime> FromMilliseconds(std::string_view text) {
 }
 
 std::string Stored(v1::User user) {
-  user.clear_name();
-  user.clear_etag();
-  user.clear_revision();
   user.clear_password();
-  return user.SerializeAsString();
+  user.clear_last_login_time();
+  return Serialize(std::move(user));
+}
+std::string Stored(v1::Group group) {
+  group.clear_member_count();
+  return Serialize(std::move(group));
+}
+std::string Stored(v1::Credential credential) {
+  credential.clear_last_use_time();
+  credential.clear_last_use_network();
+  return Serialize(std::move(credential));
 }
 
 absl::StatusOr<v1::User> UserOf(const store::Record& record, std::string_view epoch) {
-  v1::User user;
-  if (!user.ParseFromString(record.value)) return absl::DataLossError("a stored user is damaged");
-  user.set_name(record.key);
-  Complete(&user, epoch, record.revision);
-  return user;
+  return Parse<v1::User>(record, record.key, epoch);
+}
+absl::StatusOr<v1::Group> GroupOf(const store::Record& record, std::string_view epoch) {
+  return Parse<v1::Group>(record, record.key, epoch);
+}
+absl::StatusOr<v1::Credential> CredentialOf(const store::Record& record, std::string name, std::string_view epoch) {
+  return Parse<v1::Credential>(record, std::move(name), epoch);
 }
 
 void Complete(v1::User* user, std::string_view epoch, int64_t revision) {
@@ -65,11 +97,27 @@ void Complete(v1::User* user, std::string_view epoch, int64_t revision) {
   user->set_revision(revision);
   user->set_etag(Etag(epoch, revision));
 }
+void Complete(v1::Group* group, std::string_view epoch, int64_t revision) {
+  group->set_revision(revision);
+  group->set_etag(Etag(epoch, revision));
+}
+void Complete(v1::Credential* credential, std::string_view epoch, int64_t revision) {
+  credential->set_revision(revision);
+  credential->set_etag(Etag(epoch, revision));
+}
 
 absl::Status CheckEtag(std::string_view etag, std::string_view epoch, int64_t revision) {
   if (etag.empty() || etag == Etag(epoch, revision)) return absl::OkStatus();
   return rpc::Error(absl::StatusCode::kAborted, "ETAG_NOT_CURRENT",
-                    "the etag is not current: somebody else changed the user meanwhile");
+                    "the etag is not current: somebody else made a change meanwhile");
+}
+
+void RevokeSessions(v1::User* user, base::WallTime now, store::Transaction* transaction) {
+  // Rounded up: a session that began within the same millisecond ends with it.
+  const base::WallTime since = std::chrono::ceil<std::chrono::milliseconds>(now);
+  *user->mutable_sessions_revoked_time() = ToTimestamp(since);
+  transaction->writes.push_back(
+      {base::StrCat(kRevocations, IdOf(user->name())), ToMilliseconds(since), store::Condition::None()});
 }
 
 }  // namespace gatepost::auth

@@ -8,6 +8,7 @@
 #include <utility>
 
 #include "services/auth/account.h"
+#include "services/auth/last_uses.h"
 #include "services/auth/limits.h"
 #include "services/auth/prepare.h"
 #include "services/auth/scram_secret.h"
@@ -48,20 +49,21 @@ void UserSecrets::Set(std::string_view user_id, const PasswordSecrets& secrets, 
                       store::Transaction* transaction) const {
   transaction->writes.push_back({StrCat(kVerifiers, user_id), secrets.argon2id, store::Condition::None()});
   transaction->writes.push_back({StrCat(kScramSecrets, user_id), secrets.scram, store::Condition::None()});
-  if (!ntlm) return RemoveNtHash(user_id, transaction);
+  if (!ntlm) return Remove(kNtHashForm, user_id, transaction);
   const std::string key = NtHashKey(user_id);
   const std::string_view hash(reinterpret_cast<const char*>(secrets.nt_hash.data()), secrets.nt_hash.size());
   transaction->writes.push_back({key, key_.Seal(key, hash, random_), store::Condition::None()});
 }
 
 void UserSecrets::Remove(std::string_view user_id, store::Transaction* transaction) const {
-  transaction->writes.push_back({StrCat(kVerifiers, user_id), std::nullopt, store::Condition::None()});
-  transaction->writes.push_back({StrCat(kScramSecrets, user_id), std::nullopt, store::Condition::None()});
-  RemoveNtHash(user_id, transaction);
+  for (const PasswordForm& form : kPasswordForms) Remove(form, user_id, transaction);
 }
 
-void UserSecrets::RemoveNtHash(std::string_view user_id, store::Transaction* transaction) const {
-  transaction->writes.push_back({NtHashKey(user_id), std::nullopt, store::Condition::None()});
+void UserSecrets::Remove(const PasswordForm& form, std::string_view user_id, store::Transaction* transaction) const {
+  transaction->writes.push_back({StrCat(form.secrets, user_id), std::nullopt, store::Condition::None()});
+  transaction->writes.push_back(
+      {StrCat(kCredentials, user_id, "/", form.credential), std::nullopt, store::Condition::None()});
+  ForgetLastUse(user_id, form.credential, transaction);
 }
 
 sasl::Provision UserSecrets::Decoy(sasl::SecretKind kind, std::string_view login_key) const {
@@ -77,9 +79,14 @@ sasl::Provision UserSecrets::Decoy(sasl::SecretKind kind, std::string_view login
   return hash;
 }
 
-absl::StatusOr<UserSecrets::Found> UserSecrets::Find(sasl::SecretKind kind, std::string_view login_key) const {
+absl::StatusOr<UserSecrets::Found> UserSecrets::Find(sasl::SecretKind kind, std::string_view login_key,
+                                                     const base::IpAddress& client, base::WallTime now) const {
   const bool scram = kind == sasl::SecretKind::kScramSha256;
-  GATEPOST_ASSIGN_OR_RETURN(const Account account, FindAccount(store_, login_key, scram ? kScramSecrets : kNtHashes));
+  GATEPOST_ASSIGN_OR_RETURN(const Account account, FindAccount(store_, {.login_key = login_key,
+                                                                        .form = scram ? kScramForm : kNtHashForm,
+                                                                        .application_password = {},
+                                                                        .client = client,
+                                                                        .now = now}));
   // Made for everybody, so that it costs everybody the same.
   Found found{.secret = Decoy(kind, login_key), .user = account.name, .decoy = {}};
   if (account.secret.empty()) {

@@ -9,6 +9,9 @@
 #include <string>
 #include <string_view>
 
+#include "services/auth/user_records.h"
+#include "services/base/clock.h"
+#include "services/base/ip_address.h"
 #include "services/base/random.h"
 #include "services/sasl/mechanism.h"
 #include "services/store/record_store.h"
@@ -34,7 +37,8 @@ class UserSecrets {
   // Adds the writes. The NT hash is kept, sealed, with `ntlm` only.
   void Set(std::string_view user_id, const PasswordSecrets& secrets, bool ntlm, store::Transaction* transaction) const;
   void Remove(std::string_view user_id, store::Transaction* transaction) const;
-  void RemoveNtHash(std::string_view user_id, store::Transaction* transaction) const;
+  // One form alone.
+  void Remove(const PasswordForm& form, std::string_view user_id, store::Transaction* transaction) const;
 
   struct Found {
     sasl::Provision secret;
@@ -42,8 +46,10 @@ class UserSecrets {
     // Not empty: it is a decoy's, and why.
     std::string_view decoy;
   };
-  // `login_key`: prepare.h. UNAVAILABLE: the store does not answer.
-  absl::StatusOr<Found> Find(sasl::SecretKind kind, std::string_view login_key) const;
+  // `login_key`: prepare.h. `client`, `now`: what the credential may be bound to. UNAVAILABLE: the store does not
+  // answer.
+  absl::StatusOr<Found> Find(sasl::SecretKind kind, std::string_view login_key, const base::IpAddress& client,
+                             base::WallTime now) const;
 
   // Whether any user has one: without, NTLM is not served.
   absl::StatusOr<bool> HasNtHashes() const;

@@ -7,36 +7,30 @@ namespace {
 
 #define GATEPOST_METHOD(name) "gatepost.auth.v1.UserService." name
 
-template <typename Response>
-absl::Status Give(absl::StatusOr<Response> made, Response* response) {
-  if (made.ok()) *response = *std::move(made);
-  return made.status();
-}
-
 }  // namespace
 
 grpc::Status UserServiceImpl::GetUser(grpc::ServerContext* context, const v1::GetUserRequest* request,
                                       v1::User* response) {
   return calls_.Handle(*context, GATEPOST_METHOD("GetUser"),
-                       [&](rpc::Call& call) { return Give(catalogue_.Get(*request, &call), response); });
+                       [&](rpc::Call& call) { return rpc::Give(catalogue_.Get(*request, &call), response); });
 }
 
 grpc::Status UserServiceImpl::ListUsers(grpc::ServerContext* context, const v1::ListUsersRequest* request,
                                         v1::ListUsersResponse* response) {
   return calls_.Handle(*context, GATEPOST_METHOD("ListUsers"),
-                       [&](rpc::Call&) { return Give(catalogue_.List(*request), response); });
+                       [&](rpc::Call& call) { return rpc::Give(catalogue_.List(*request, &call), response); });
 }
 
 grpc::Status UserServiceImpl::CreateUser(grpc::ServerContext* context, const v1::CreateUserRequest* request,
                                          v1::User* response) {
   return calls_.Handle(*context, GATEPOST_METHOD("CreateUser"),
-                       [&](rpc::Call& call) { return Give(catalogue_.Create(*request, &call), response); });
+                       [&](rpc::Call& call) { return rpc::Give(catalogue_.Create(*request, &call), response); });
 }
 
 grpc::Status UserServiceImpl::UpdateUser(grpc::ServerContext* context, const v1::UpdateUserRequest* request,
                                          v1::User* response) {
   return calls_.Handle(*context, GATEPOST_METHOD("UpdateUser"),
-                       [&](rpc::Call& call) { return Give(catalogue_.Update(*request, &call), response); });
+                       [&](rpc::Call& call) { return rpc::Give(catalogue_.Update(*request, &call), response); });
 }
 
 grpc::Status UserServiceImpl::DeleteUser(grpc::ServerContext* context, const v1::DeleteUserRequest* request,
@@ -48,27 +42,27 @@ grpc::Status UserServiceImpl::DeleteUser(grpc::ServerContext* context, const v1:
 grpc::Status UserServiceImpl::SetUserPassword(grpc::ServerContext* context, const v1::SetUserPasswordRequest* request,
                                               v1::User* response) {
   return calls_.Handle(*context, GATEPOST_METHOD("SetUserPassword"),
-                       [&](rpc::Call& call) { return Give(catalogue_.SetPassword(*request, &call), response); });
+                       [&](rpc::Call& call) { return rpc::Give(catalogue_.SetPassword(*request, &call), response); });
 }
 
 grpc::Status UserServiceImpl::DisableUser(grpc::ServerContext* context, const v1::DisableUserRequest* request,
                                           v1::User* response) {
   return calls_.Handle(*context, GATEPOST_METHOD("DisableUser"), [&](rpc::Call& call) {
-    return Give(catalogue_.SetState(request->name(), request->etag(), v1::User::DISABLED, &call), response);
+    return rpc::Give(catalogue_.SetState(request->name(), request->etag(), v1::User::DISABLED, &call), response);
   });
 }
 
 grpc::Status UserServiceImpl::EnableUser(grpc::ServerContext* context, const v1::EnableUserRequest* request,
                                          v1::User* response) {
   return calls_.Handle(*context, GATEPOST_METHOD("EnableUser"), [&](rpc::Call& call) {
-    return Give(catalogue_.SetState(request->name(), request->etag(), v1::User::ENABLED, &call), response);
+    return rpc::Give(catalogue_.SetState(request->name(), request->etag(), v1::User::ENABLED, &call), response);
   });
 }
 
 grpc::Status UserServiceImpl::RevokeUserSessions(grpc::ServerContext* context,
                                                  const v1::RevokeUserSessionsRequest* request, v1::User* response) {
   return calls_.Handle(*context, GATEPOST_METHOD("RevokeUserSessions"),
-                       [&](rpc::Call& call) { return Give(catalogue_.RevokeSessions(*request, &call), response); });
+                       [&](rpc::Call& call) { return rpc::Give(catalogue_.RevokeUserSessions(*request, &call), response); });
 }
 
 }  // namespace gatepost::auth

@@ -76,7 +76,8 @@ class UserServiceTest : public testing::Test {
 
 TEST_F(UserServiceTest, EveryMethodOfTheDescriptorsIsForItsRolesAlone) {
   int methods = 0;
-  for (const auto* file : {User::descriptor()->file(), v1::Start::descriptor()->file()}) {
+  for (const auto* file : {User::descriptor()->file(), v1::Group::descriptor()->file(),
+                           v1::Credential::descriptor()->file(), v1::Start::descriptor()->file()}) {
     for (int s = 0; s < file->service_count(); ++s) {
       for (int m = 0; m < file->service(s)->method_count(); ++m, ++methods) {
         const auto* method = file->service(s)->method(m);
@@ -95,7 +96,7 @@ TEST_F(UserServiceTest, EveryMethodOfTheDescriptorsIsForItsRolesAlone) {
       }
     }
   }
-  EXPECT_EQ(methods, 10);
+  EXPECT_EQ(methods, 20);
 }
 
 TEST_F(UserServiceTest, PermissionIsJudgedBeforeExistence) {
@@ -153,6 +154,20 @@ TEST_F(UserServiceTest, LimitsHoldAtTheLimitAndNotBeyond) {
   EXPECT_TRUE(Create(request, &user).ok());
   EXPECT_FALSE(Create(Request(std::string(64, 'a'), "l"), &user).ok());
   EXPECT_FALSE(Create(Request("b", std::string(256, 'l')), &user).ok());
+}
+
+// threats.md A4: what no mechanism could claim later is refused when it is set.
+TEST_F(UserServiceTest, NamesAndPasswordsThatSaslprepProhibitsAreRefused) {
+  using namespace std::string_literals;
+  User user;
+  for (const std::string& bad :
+       {"a\0b"s, "a\rb"s, "a\x7f"s, "a\xc2\x80"s, "a\xe2\x80\x8e"s /* U+200E */, "\xc2\xad"s /* only a soft hyphen */,
+        "\xd7\x90"
+        "a"s /* Hebrew and Latin */}) {
+    v1::CreateUserRequest request = Request("alice", bad);
+    request.mutable_user()->set_password(bad);
+    EXPECT_EQ(rpc::DecodeDetails(Create(request, &user)).violations.size(), 2u) << bad;
+  }
 }
 
 TEST_F(UserServiceTest, AnIdAndALoginAreOnePersons) {
