@@ -28,6 +28,8 @@ smtp::AuthAnswer ToAnswer(AuthenticateResponse& message) {
       identity.groups.assign(success.groups().begin(), success.groups().end());
       identity.may_submit = success.may_submit();
       identity.may_relay = success.may_relay();
+      identity.addresses.assign(success.addresses().begin(), success.addresses().end());
+      identity.senders.assign(success.senders().begin(), success.senders().end());
       smtp::AuthSuccess answer{std::move(identity), std::nullopt};
       if (success.has_final()) answer.final = std::move(*success.mutable_final());
       return smtp::AuthAnswer{std::move(answer)};

@@ -66,6 +66,9 @@ struct ServerStream {
     response.mutable_success()->set_user("users/alice");
     response.mutable_success()->set_login("alice@example.com");
     response.mutable_success()->set_may_relay(true);
+    response.mutable_success()->add_groups("groups/staff");
+    response.mutable_success()->add_addresses("sales@example.com");
+    response.mutable_success()->add_senders("@example.com");
     Send(response);
   }
 };
@@ -200,7 +203,11 @@ TEST_F(AuthClientTest, SuccessCarriesTheIdentity) {
   stream->SendSuccess(request->exchange_id());
   const smtp::AuthAnswer result = answer.get();
   ASSERT_TRUE(Is<smtp::AuthSuccess>(result));
-  EXPECT_EQ(std::get<smtp::AuthSuccess>(result.answer).identity.login, "alice@example.com");
+  const policy::Identity& identity = std::get<smtp::AuthSuccess>(result.answer).identity;
+  EXPECT_EQ(identity.login, "alice@example.com");
+  EXPECT_EQ(identity.groups, std::vector<std::string>{"groups/staff"});
+  EXPECT_EQ(identity.addresses, std::vector<std::string>{"sales@example.com"});
+  EXPECT_EQ(identity.senders, std::vector<std::string>{"@example.com"});
 }
 
 TEST_F(AuthClientTest, ChallengesGoOnOnTheSameExchange) {
