@@ -144,11 +144,15 @@ def mechanisms(greeting):
 
 
 def wait_offered(port, *names, tls=True):
-    """Until the auth service has told the edge that it serves these: it finds a keytab, or the first NT hash, a moment later."""
+    """Until the auth service has told the edge that it serves these: it finds a keytab, or the first NT hash, a moment later. Each
+    worker of the edge is told by itself, and a connection may come to any of them."""
     def offered():
-        client = SaslClient(port, tls)
-        client.sock.close()
-        return set(names) <= set(client.offered)
+        for _ in range(8):
+            client = SaslClient(port, tls)
+            client.sock.close()
+            if not set(names) <= set(client.offered):
+                return False
+        return True
     wait_for(offered, 30, f"the offer of {names}", every=0.1)
 
 
