@@ -62,7 +62,8 @@ absl::StatusOr<v1::Credential> ReadCredential(store::View& view, const v1::User&
     credential.set_kind(form->kind);
     if (!credential.has_display_name()) credential.set_display_name(std::string(id));
     *credential.mutable_create_time() = user.password_set_time();
-    if (!credential.has_update_time()) *credential.mutable_update_time() = user.password_set_time();
+    if (credential.update_time().seconds() < user.password_set_time().seconds())
+      *credential.mutable_update_time() = user.password_set_time();
     Complete(&credential, epoch, std::max(secret->revision, settings.ok() ? settings->revision : 0));
   }
   GATEPOST_RETURN_IF_ERROR(ReadLastUse(view, &credential));
