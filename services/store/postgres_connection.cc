@@ -8,7 +8,6 @@
 #include <cstring>
 #include <utility>
 
-#include "services/base/file.h"
 #include "services/base/status_macros.h"
 #include "services/base/strings.h"
 
@@ -20,67 +19,8 @@ constexpr Oid kBytea = 17;
 constexpr Oid kInt8 = 20;
 constexpr int kBinary = 1;
 
-constexpr size_t kMostPasswordOctets = 4'096;
 // To set a connection up, after it is made.
 constexpr std::chrono::seconds kSetupTime{2};
-
-// Does every host of the list lie on this machine, so that nobody stands between?
-bool AllLocal(std::string_view hosts) {
-  while (true) {
-    const size_t comma = hosts.find(',');
-    const std::string_view host = hosts.substr(0, comma);
-    const bool local = host.empty() || host.starts_with('/') || host.starts_with('@') || host == "localhost" ||
-                       host.starts_with("127.") || host == "::1";
-    if (!local) return false;
-    if (comma == std::string_view::npos) return true;
-    hosts.remove_prefix(comma + 1);
-  }
-}
-
-using Settings = std::map<std::string, std::string>;
-
-// libpq's own message may quote the URI, and with it a password: it is not shown.
-absl::StatusOr<Settings> ParseUri(const std::string& uri) {
-  char* error = nullptr;
-  const std::unique_ptr<PQconninfoOption, decltype(&PQconninfoFree)> parsed(PQconninfoParse(uri.c_str(), &error),
-                                                                            &PQconninfoFree);
-  if (error != nullptr) PQfreemem(error);
-  if (parsed == nullptr) {
-    return absl::FailedPreconditionError(
-        "the database is no postgresql:// URI, or has a parameter that libpq does not know (it is not shown here: it "
-        "may hold a password)");
-  }
-  Settings settings;
-  for (const PQconninfoOption* option = parsed.get(); option->keyword != nullptr; ++option) {
-    if (option->val != nullptr) settings[option->keyword] = option->val;
-  }
-  return settings;
-}
-
-absl::StatusOr<Settings> SettingsOf(const PostgresTarget& target) {
-  GATEPOST_ASSIGN_OR_RETURN(Settings settings, ParseUri(target.uri));
-  // A standby lags behind: what it shows has been true. Writes would fail, and revisions seem to go back.
-  const std::string& session = settings.try_emplace("target_session_attrs", "primary").first->second;
-  if (session != "primary" && session != "read-write")
-    return absl::FailedPreconditionError("target_session_attrs must be primary or read-write, if it is given");
-  settings.try_emplace("connect_timeout", "2");
-  settings.try_emplace("tcp_user_timeout", "3000");  // milliseconds
-  settings.try_emplace("keepalives_idle", "5");
-  settings.try_emplace("keepalives_interval", "2");
-  settings.try_emplace("keepalives_count", "2");
-  settings.try_emplace("gssencmode", "disable");
-  settings.try_emplace("fallback_application_name", target.schema);
-  const auto host = settings.find(settings.contains("hostaddr") ? "hostaddr" : "host");
-  if (host != settings.end() && !AllLocal(host->second)) settings.try_emplace("sslmode", "verify-full");
-  settings["client_encoding"] = "UTF8";
-  if (!target.password_file.empty()) {
-    absl::StatusOr<std::string> password = base::ReadSecretFile(target.password_file, kMostPasswordOctets);
-    if (!password.ok()) return absl::FailedPreconditionError(password.status().message());
-    while (!password->empty() && (password->back() == '\n' || password->back() == '\r')) password->pop_back();
-    settings["password"] = *std::move(password);
-  }
-  return settings;
-}
 
 std::string_view WithoutEnd(const char* text) {
   std::string_view message(text == nullptr ? "" : text);
@@ -137,10 +77,11 @@ int64_t PostgresRows::affected() const {
 
 absl::StatusOr<std::unique_ptr<PostgresConnection>> PostgresConnection::Open(const PostgresTarget& target,
                                                                              const base::Clock& clock) {
-  GATEPOST_ASSIGN_OR_RETURN(const Settings settings, SettingsOf(target));
+  using Parameters = std::map<std::string, std::string>;
+  GATEPOST_ASSIGN_OR_RETURN(const Parameters parameters, PostgresParameters(target));
   std::vector<const char*> names;
   std::vector<const char*> values;
-  for (const auto& [name, value] : settings) {
+  for (const auto& [name, value] : parameters) {
     names.push_back(name.c_str());
     values.push_back(value.c_str());
   }

@@ -20,15 +20,9 @@
 #include "absl/status/status.h"
 #include "absl/status/statusor.h"
 #include "services/base/clock.h"
+#include "services/store/postgres_target.h"
 
 namespace gatepost::store {
-
-// Where and as whom to connect.
-struct PostgresTarget {
-  std::string uri;            // postgresql://...
-  std::string password_file;  // Read at each connection; empty: as the URI and libpq's own files say.
-  std::string schema;         // Of our tables: lower-case letters, digits, underscores.
-};
 
 // A parameter of a statement: octets or a number.
 class PostgresParameter {
