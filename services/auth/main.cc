@@ -260,10 +260,11 @@ absl::Status Program::Start() {
 }
 
 void Program::CheckStore() {
-  const bool answers = store_->Read().ok();
+  const absl::Status read = store_->Read().status();
+  const bool answers = read.ok();
   if (answers == host_.health().ready()) return;
   host_.health().SetReady(answers);
-  if (!answers) log_.Error("store_unavailable", {});
+  if (!answers) log_.Error("store_unavailable", {{"error", base::FromAbsl(read.message())}});
 }
 
 void Program::Run() {

@@ -207,10 +207,11 @@ absl::Status Program::Start() {
 }
 
 void Program::Check() {
-  const bool answers = store_->Read().ok();
+  const absl::Status read = store_->Read().status();
+  const bool answers = read.ok();
   if (answers != host_.health().ready()) {
     host_.health().SetReady(answers);
-    if (!answers) log_.Error("store_unavailable", {});
+    if (!answers) log_.Error("store_unavailable", {{"error", base::FromAbsl(read.message())}});
   }
   if (clock_.Now() - rotation_checked_ < kRotationCheckInterval) return;
   rotation_checked_ = clock_.Now();
