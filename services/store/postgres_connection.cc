@@ -161,7 +161,8 @@ absl::StatusOr<PostgresRows> PostgresConnection::Run(const char* sql, std::span<
   const int count = static_cast<int>(parameters.size());
   std::string& name = prepared_[sql];
   if (name.empty()) {
-    const std::string fresh = base::StrCat("s", prepared_.size());
+    // Another one at each try: it may have been prepared by a try that failed later.
+    const std::string fresh = base::StrCat("s", ++names_given_);
     std::vector<Oid> types;
     for (const PostgresParameter& parameter : parameters) types.push_back(parameter.is_number() ? kInt8 : kBytea);
     GATEPOST_RETURN_IF_ERROR(

@@ -88,7 +88,8 @@ class PostgresConnection {
 
   const std::unique_ptr<PGconn, decltype(&PQfinish)> connection_;
   const base::Clock& clock_;
-  std::map<const char*, std::string> prepared_;
+  std::map<const char*, std::string> prepared_;  // The names of statements.
+  int names_given_ = 0;
   bool broken_ = false;
 };
 
