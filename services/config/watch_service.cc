@@ -1,6 +1,7 @@
 #include "services/config/watch_service.h"
 
 #include <memory>
+#include <optional>
 #include <utility>
 
 #include "absl/base/thread_annotations.h"
@@ -28,6 +29,7 @@ class WatchServiceImpl::Stream final : public grpc::ServerBidiReactor<v1::WatchR
 
   void OnReadDone(bool ok) override {
     std::string started;
+    std::optional<int64_t> held;
     {
       absl::MutexLock lock(&mutex_);
       // Half-closed by the edge: it has another stream, or goes.
@@ -38,11 +40,17 @@ class WatchServiceImpl::Stream final : public grpc::ServerBidiReactor<v1::WatchR
         service_.log_.Warning("watch_refused", {{"peer", caller_.uri}, {"error", base::FromAbsl(status.message())}});
         return End(rpc::ToGrpcStatus(status));
       }
-      if (!was_started) started = session_.node_id();
+      if (!was_started) {
+        started = session_.node_id();
+        held = session_.base();
+      }
       Record();
       request_.Clear();
       StartRead(&request_);
     }
+    // Revisions of one epoch only grow: this database is older than what edges had from it (a restore without --restored).
+    if (const int64_t current = service_.hub_.current(); held && *held > current)
+      service_.log_.Error("edge_ahead", {{"node", started}, {"revision", *held}, {"current", current}});
     if (started.empty()) {
       service_.hub_.Wake(this);
     } else {

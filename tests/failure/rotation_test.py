@@ -367,6 +367,13 @@ class Rotation(unittest.TestCase):
             self.assertTrue(client.banner.startswith("220"), "with the services down the edge serves what it last knew")
         for name in ("config", "auth"):
             self.restore(folder / f"{name}.db", folder / f"{name}-backup.db")
+        # Without --restored nothing is rolled back, and the service says what it sees.
+        cluster.start_config()
+        self.assertEqual(cluster.config.event("edge_ahead")["revision"], int(revision))
+        with Client(late) as client:
+            self.assertTrue(client.banner.startswith("220"))
+        cluster.config.kill()
+
         cluster.config_options, cluster.auth_options = ["--restored"], ["--restored"]
         cluster.start_config()
         cluster.start_auth()
