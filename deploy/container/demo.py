@@ -71,13 +71,17 @@ class Demo:
                 raise AssertionError(f"{pod}: its {which} fails\n{self.podman.logs(pod)[-3000:]}")
             time.sleep(0.2)
 
-    def ctl(self, *arguments, stdin=None):
-        """gatepostctl's standard output."""
-        server = "auth" if arguments[0] == "user" else "config"
+    def command(self, *arguments):
+        """gatepostctl with what it needs to reach the pods."""
+        server = "auth" if arguments[0] in ("user", "group", "throttle") else "config"
         argv = [self.program, "--config-address", f"{self.addresses['gatepost-config']}:2050", "--auth-address", f"{self.addresses['gatepost-auth']}:2060",
                 "--server-name", f"gatepost-{server}", "--cert", self.pki / "admin-main.crt", "--key", self.pki / "admin-main.key",
                 "--ca", self.pki / "ca.crt", *arguments]
-        done = subprocess.run([str(a) for a in argv], capture_output=True, text=True, timeout=60, input=stdin, check=False)
+        return [str(a) for a in argv]
+
+    def ctl(self, *arguments, stdin=None):
+        """gatepostctl's standard output."""
+        done = subprocess.run(self.command(*arguments), capture_output=True, text=True, timeout=60, input=stdin, check=False)
         if done.returncode != 0:
             raise AssertionError(f"gatepostctl {' '.join(map(str, arguments))}: {done.stdout}{done.stderr}")
         return done.stdout
@@ -159,8 +163,9 @@ def main():
     demo = Demo(podman, ctl.resolve())
     if options.verb == "ctl":
         demo.addresses = {name: podman.address(name) for _, name, _ in WORKLOADS}
-        print(demo.ctl(*rest), end="")
-        return 0
+        # In our place: it may ask for a password.
+        command = demo.command(*(rest or ["--help"]))
+        os.execv(command[0], command)
     step("Starting config, auth, Postfix and an edge, as the overlay has them")
     demo.start()
     kept = options.state / "alice"
@@ -177,12 +182,13 @@ def main():
         time.sleep(0.2)
     print(podman.run("podman", "exec", podman.container("postfix"), "cat", demo.mailbox("bob")[-1]))
     edge = demo.addresses["gatepost-edge"]
+    here = "" if options.state == parser.get_default("state") else f" --state {options.state}"
     step(f"""Done. Try:
   swaks --server {edge}:2587 --tls --auth PLAIN --auth-user alice@example.com --auth-password $(cat {kept}) --from alice@example.com --to bob@example.com
   swaks --server {edge}:2525 --from a@example.net --to b@example.org        refused: no relay
-  deploy/container/demo.py ctl virtual-server list
+  deploy/container/demo.py ctl{here} virtual-server list
   curl http://{edge}:2590/metrics
-  deploy/container/demo.py down""")
+  deploy/container/demo.py down{here}""")
     return 0
 
 
