@@ -31,13 +31,13 @@ std::string_view WithoutEnd(const char* text) {
 absl::Status StatusOf(const PGresult* result) {
   const std::string_view state = WithoutEnd(PQresultErrorField(result, PG_DIAG_SQLSTATE));
   // The primary message alone: details may quote records.
-  const std::string text = base::StrCat("the database: ", WithoutEnd(PQresultErrorField(result, PG_DIAG_MESSAGE_PRIMARY)),
-                                        " (SQLSTATE ", state, ")");
+  const std::string text = base::StrCat(
+      "the database: ", WithoutEnd(PQresultErrorField(result, PG_DIAG_MESSAGE_PRIMARY)), " (SQLSTATE ", state, ")");
   if (state == "40001" || state == "40P01") return absl::CancelledError(text);  // serialization failure, deadlock
   if (state == "25006") return absl::UnavailableError("the database is read-only now");
-  if (state == "53100") return absl::ResourceExhaustedError(text);             // disk full
-  // 08: the connection; 25P03: idle too long; 53: resources; 55P03: a lock held too long; 57: an operator, a time-out, a
-  // server that starts or stops; 58: its system.
+  if (state == "53100") return absl::ResourceExhaustedError(text);  // disk full
+  // 08: the connection; 25P03: idle too long; 53: resources; 55P03: a lock held too long; 57: an operator, a time-out,
+  // a server that starts or stops; 58: its system.
   for (const std::string_view prefix : {"08", "25P03", "53", "55P03", "57", "58"}) {
     if (state.starts_with(prefix)) return absl::UnavailableError(text);
   }

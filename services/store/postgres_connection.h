@@ -79,7 +79,8 @@ class PostgresConnection {
   bool in_transaction() const { return PQtransactionStatus(connection_.get()) != PQTRANS_IDLE; }
 
  private:
-  PostgresConnection(PGconn* connection, const base::Clock& clock) : connection_(connection, &PQfinish), clock_(clock) {}
+  PostgresConnection(PGconn* connection, const base::Clock& clock)
+      : connection_(connection, &PQfinish), clock_(clock) {}
 
   absl::StatusOr<PostgresRows> Results(bool sent, base::MonotonicTime deadline);
   // Until the server has something to say or, if `writing`, the socket takes more.

@@ -4,8 +4,6 @@
 #include <chrono>
 #include <utility>
 
-#include "absl/time/time.h"
-
 namespace gatepost::store {
 
 absl::Status PostgresPool::MayConnect() const {
@@ -16,10 +14,10 @@ absl::Status PostgresPool::MayConnect() const {
 absl::StatusOr<std::unique_ptr<PostgresConnection>> PostgresPool::Take(base::MonotonicTime deadline) {
   std::vector<std::unique_ptr<PostgresConnection>> broken;  // Closed without the mutex.
   {
-    absl::MutexLock lock(&mutex_);
+    std::unique_lock lock(mutex_);
     while (true) {
-      const absl::Duration left = absl::FromChrono(std::max(deadline - clock_.Now(), base::Duration::zero()));
-      if (!mutex_.AwaitWithTimeout(absl::Condition(this, &PostgresPool::HasRoom), left))
+      const auto has_room = [this] { return !idle_.empty() || open_ < most_; };
+      if (!has_room_.wait_for(lock, std::max(deadline - clock_.Now(), base::Duration::zero()), has_room))
         return absl::UnavailableError("every connection to the database is in use");
       if (idle_.empty()) break;
       std::unique_ptr<PostgresConnection> connection = std::move(idle_.back());
@@ -33,13 +31,14 @@ absl::StatusOr<std::unique_ptr<PostgresConnection>> PostgresPool::Take(base::Mon
     ++connecting_;
   }
   absl::StatusOr<std::unique_ptr<PostgresConnection>> opened = PostgresConnection::Open(target_, clock_);
-  absl::MutexLock lock(&mutex_);
+  const std::lock_guard lock(mutex_);
   --connecting_;
   failure_ = opened.status();
   if (opened.ok()) {
     backoff_.Reset();
   } else {
     --open_;
+    has_room_.notify_all();
     retry_at_ = clock_.Now() + backoff_.Next(random_);
     // What cannot be right now may be put right while the program runs, such as a password.
     failure_ = absl::UnavailableError(failure_.message());
@@ -51,12 +50,13 @@ absl::StatusOr<std::unique_ptr<PostgresConnection>> PostgresPool::Take(base::Mon
 void PostgresPool::Return(std::unique_ptr<PostgresConnection> connection) {
   // What is in the middle of something is not for others.
   if (connection != nullptr && (connection->Broken() || connection->in_transaction())) connection.reset();
-  absl::MutexLock lock(&mutex_);
+  const std::lock_guard lock(mutex_);
   if (connection == nullptr) {
     --open_;
   } else {
     idle_.push_back(std::move(connection));
   }
+  has_room_.notify_all();
 }
 
 }  // namespace gatepost::store

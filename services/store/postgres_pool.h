@@ -1,17 +1,17 @@
-// A bounded number of connections to one PostgreSQL server, opened by need. While the server is away, callers are told so
-// at once, and one of them tries again, after pauses with jitter. Thread-safe. Private to postgres_store.
+// A bounded number of connections to one PostgreSQL server, opened by need. While the server is away, callers are told
+// so at once, and one of them tries again, after pauses with jitter. Thread-safe. Private to postgres_store.
 #pragma once
 
 #include <chrono>
+#include <condition_variable>
 #include <cstddef>
 #include <memory>
+#include <mutex>
 #include <utility>
 #include <vector>
 
-#include "absl/base/thread_annotations.h"
 #include "absl/status/status.h"
 #include "absl/status/statusor.h"
-#include "absl/synchronization/mutex.h"
 #include "services/base/backoff.h"
 #include "services/base/clock.h"
 #include "services/base/random.h"
@@ -20,9 +20,7 @@
 namespace gatepost::store {
 
 // The pauses between attempts to connect: full jitter, up to 50 ms at first and a second at last.
-inline base::Backoff PostgresBackoff() {
-  return base::Backoff(std::chrono::milliseconds(50), std::chrono::seconds(1));
-}
+inline base::Backoff PostgresBackoff() { return base::Backoff(std::chrono::milliseconds(50), std::chrono::seconds(1)); }
 
 class PostgresPool {
  public:
@@ -37,22 +35,24 @@ class PostgresPool {
   const PostgresTarget& target() const { return target_; }
 
  private:
-  bool HasRoom() const ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_) { return !idle_.empty() || open_ < most_; }
   // OK: the caller may connect.
-  absl::Status MayConnect() const ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
+  absl::Status MayConnect() const;
 
   const PostgresTarget target_;
   const size_t most_;
   const base::Clock& clock_;
   base::Random& random_;
 
-  absl::Mutex mutex_;
-  std::vector<std::unique_ptr<PostgresConnection>> idle_ ABSL_GUARDED_BY(mutex_);
-  size_t open_ ABSL_GUARDED_BY(mutex_) = 0;        // In use or idle,
-  size_t connecting_ ABSL_GUARDED_BY(mutex_) = 0;  // or just being made.
-  absl::Status failure_ ABSL_GUARDED_BY(mutex_);   // Of the last attempt to connect.
-  base::MonotonicTime retry_at_ ABSL_GUARDED_BY(mutex_){};
-  base::Backoff backoff_ ABSL_GUARDED_BY(mutex_) = PostgresBackoff();
+  // The standard's and not Abseil's, whose timed waits end at a time of the wall clock (base/bell.h). Guards what
+  // follows.
+  std::mutex mutex_;
+  std::condition_variable has_room_;
+  std::vector<std::unique_ptr<PostgresConnection>> idle_;
+  size_t open_ = 0;        // In use or idle,
+  size_t connecting_ = 0;  // or just being made.
+  absl::Status failure_;   // Of the last attempt to connect.
+  base::MonotonicTime retry_at_{};
+  base::Backoff backoff_ = PostgresBackoff();
 };
 
 }  // namespace gatepost::store

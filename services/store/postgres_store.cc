@@ -1,7 +1,8 @@
-// Longer than most sources: the commit with its fates, the view, the follower and the schema are one thing and share the
-// rules of `meta`.
+// Longer than most sources: the commit with its fates, the view, the follower and the schema are one thing and share
+// the rules of `meta`.
 #include "services/store/postgres_store.h"
 
+#include <poll.h>
 #include <sys/eventfd.h>
 #include <unistd.h>
 
@@ -16,7 +17,6 @@
 
 #include "absl/base/thread_annotations.h"
 #include "absl/synchronization/mutex.h"
-#include "absl/time/time.h"
 #include "services/base/backoff.h"
 #include "services/base/status_macros.h"
 #include "services/base/strings.h"
@@ -26,8 +26,8 @@
 namespace gatepost::store {
 namespace {
 
-// Migration i leads from schema version i to i + 1; what was released is never edited, only added to. Keys are bytea: their
-// order is that of octets, whatever the database's collation.
+// Migration i leads from schema version i to i + 1; what was released is never edited, only added to. Keys are bytea:
+// their order is that of octets, whatever the database's collation.
 constexpr const char* kMigrations[] = {
     R"(
     CREATE TABLE meta(id integer PRIMARY KEY CHECK (id = 0), version integer NOT NULL, epoch text NOT NULL,
@@ -153,7 +153,7 @@ class PostgresStore : public RecordStore {
   void Follow();
   absl::Status FollowOnce(std::unique_ptr<PostgresConnection>* connection);
   // False: the store is being closed.
-  bool Pause(base::Duration time) ABSL_LOCKS_EXCLUDED(stop_mutex_);
+  bool Pause(base::Duration time);
 
   const PostgresOptions options_;
   const base::Clock& clock_;
@@ -167,9 +167,7 @@ class PostgresStore : public RecordStore {
   Listener listener_ ABSL_GUARDED_BY(listener_mutex_);
   int64_t told_ ABSL_GUARDED_BY(listener_mutex_) = 0;
 
-  absl::Mutex stop_mutex_;
-  bool stop_ ABSL_GUARDED_BY(stop_mutex_) = false;
-  const int stop_fd_;  // Readable once it stops.
+  const int stop_fd_;  // Readable once the store is being closed.
   std::thread follower_;
 };
 
@@ -182,7 +180,8 @@ class PostgresView : public View {
   int64_t revision() const override { return meta_.revision; }
 
   absl::StatusOr<Record> Get(std::string_view key) override {
-    GATEPOST_ASSIGN_OR_RETURN(const PostgresRows rows, Run("SELECT value, revision FROM records WHERE key = $1", {key}));
+    GATEPOST_ASSIGN_OR_RETURN(const PostgresRows rows,
+                              Run("SELECT value, revision FROM records WHERE key = $1", {key}));
     if (rows.size() == 0) return absl::NotFoundError("no such record");
     return Record{std::string(key), rows.Octets(0, 0), rows.Int(0, 1)};
   }
@@ -203,10 +202,10 @@ class PostgresView : public View {
 
   absl::StatusOr<int64_t> Count(std::string_view prefix) override {
     const std::string end = PrefixEnd(prefix);
-    GATEPOST_ASSIGN_OR_RETURN(
-        const PostgresRows rows,
-        end.empty() ? Run("SELECT count(*) FROM records WHERE key >= $1", {prefix})
-                    : Run("SELECT count(*) FROM records WHERE key >= $1 AND key < $2", {prefix, end}));
+    GATEPOST_ASSIGN_OR_RETURN(const PostgresRows rows,
+                              end.empty()
+                                  ? Run("SELECT count(*) FROM records WHERE key >= $1", {prefix})
+                                  : Run("SELECT count(*) FROM records WHERE key >= $1 AND key < $2", {prefix, end}));
     return rows.Int(0, 0);
   }
 
@@ -232,10 +231,6 @@ class PostgresView : public View {
 };
 
 PostgresStore::~PostgresStore() {
-  {
-    absl::MutexLock lock(&stop_mutex_);
-    stop_ = true;
-  }
   eventfd_write(stop_fd_, 1);
   if (follower_.joinable()) follower_.join();
   close(stop_fd_);
@@ -259,12 +254,13 @@ absl::Status PostgresStore::Migrate(PostgresConnection& connection) {
   int64_t version = 0;
   if (has_tables) {
     GATEPOST_ASSIGN_OR_RETURN(const PostgresRows rows, connection.RunAll("SELECT version FROM meta", deadline));
-    if (rows.size() != 1) return absl::DataLossError(base::StrCat("schema ", schema, " of the database: no row in meta"));
+    if (rows.size() != 1)
+      return absl::DataLossError(base::StrCat("schema ", schema, " of the database: no row in meta"));
     version = rows.Int(0, 0);
   }
   if (version > kPostgresSchemaVersion) {
-    return absl::FailedPreconditionError(base::StrCat("schema ", schema, " of the database has schema version ", version,
-                                                      ", this program knows version ", kPostgresSchemaVersion,
+    return absl::FailedPreconditionError(base::StrCat("schema ", schema, " of the database has schema version ",
+                                                      version, ", this program knows version ", kPostgresSchemaVersion,
                                                       " at most: run the release that wrote it, or a newer one"));
   }
   const std::string epoch = base::RandomId(random_, kEpochCharacters);
@@ -320,11 +316,12 @@ absl::Status PostgresStore::RefuseHistory(PostgresConnection& connection, bool l
     // So that whoever knows the lost ones, edges and etags, takes nothing that follows for their continuation.
     const base::MonotonicTime deadline = CallDeadline();
     if (connection.in_transaction()) GATEPOST_RETURN_IF_ERROR(connection.RunAll("ROLLBACK", deadline).status());
-    GATEPOST_RETURN_IF_ERROR(connection
-                                 .RunAll(base::StrCat("UPDATE meta SET epoch = '", base::RandomId(random_, kEpochCharacters),
-                                                      "' WHERE epoch = '", epoch_, "'"),
-                                         deadline)
-                                 .status());
+    GATEPOST_RETURN_IF_ERROR(
+        connection
+            .RunAll(base::StrCat("UPDATE meta SET epoch = '", base::RandomId(random_, kEpochCharacters),
+                                 "' WHERE epoch = '", epoch_, "'"),
+                    deadline)
+            .status());
   }
   if (!refused_.exchange(true) && options_.on_fatal) options_.on_fatal(reason);
   return absl::UnavailableError(base::ToAbsl(reason));
@@ -332,7 +329,8 @@ absl::Status PostgresStore::RefuseHistory(PostgresConnection& connection, bool l
 
 void PostgresStore::End(std::unique_ptr<PostgresConnection> connection) {
   // What is left of it is a read, or must not be: no need to know how it ended.
-  if (connection->in_transaction() && !connection->Broken()) connection->RunAll("ROLLBACK", CallDeadline()).IgnoreError();
+  if (connection->in_transaction() && !connection->Broken())
+    connection->RunAll("ROLLBACK", CallDeadline()).IgnoreError();
   pool_.Return(std::move(connection));
 }
 
@@ -386,11 +384,13 @@ absl::StatusOr<int64_t> PostgresStore::Apply(PostgresConnection& connection, con
 absl::Status PostgresStore::TrimChanges(PostgresConnection& connection, Meta* meta, base::MonotonicTime deadline) {
   const int64_t limit = static_cast<int64_t>(options_.max_changes);
   if (meta->changes <= limit) return absl::OkStatus();
-  // A revision is in the log with all of its changes or not at all. A tenth more than needed goes, so that this is rare.
+  // A revision is in the log with all of its changes or not at all. A tenth more than needed goes, so that this is
+  // rare.
   const PostgresParameter keep[] = {limit - limit / 10};
   GATEPOST_ASSIGN_OR_RETURN(
       const PostgresRows cut,
-      connection.Run("SELECT revision FROM changes ORDER BY revision DESC, key DESC LIMIT 1 OFFSET $1", keep, deadline));
+      connection.Run("SELECT revision FROM changes ORDER BY revision DESC, key DESC LIMIT 1 OFFSET $1", keep,
+                     deadline));
   if (cut.size() == 0) return absl::OkStatus();
   meta->changes_from = cut.Int(0, 0);
   const PostgresParameter until[] = {meta->changes_from};
@@ -426,7 +426,8 @@ absl::StatusOr<Committed> PostgresStore::WriteAll(PostgresConnection& connection
             .status());
   }
   GATEPOST_RETURN_IF_ERROR(TrimChanges(connection, &meta, deadline));
-  const PostgresParameter finish[] = {meta.revision, meta.changes_from, meta.changes, token, meta.revision - kTokensKept};
+  const PostgresParameter finish[] = {meta.revision, meta.changes_from, meta.changes, token,
+                                      meta.revision - kTokensKept};
   GATEPOST_RETURN_IF_ERROR(connection.Run(kFinish, finish, deadline).status());
   return Committed{meta.revision, false, {}};
 }
@@ -448,7 +449,8 @@ absl::StatusOr<bool> PostgresStore::IsWritten(int64_t revision, std::string_view
   return written;
 }
 
-absl::StatusOr<Committed> PostgresStore::TryCommit(const Transaction& transaction, base::MonotonicTime start, bool* again) {
+absl::StatusOr<Committed> PostgresStore::TryCommit(const Transaction& transaction, base::MonotonicTime start,
+                                                   bool* again) {
   *again = false;
   GATEPOST_ASSIGN_OR_RETURN(std::unique_ptr<PostgresConnection> connection, pool_.Take(start + kCallTime));
   const std::string token = base::RandomId(random_, kTokenCharacters);
@@ -497,9 +499,8 @@ void PostgresStore::Tell(int64_t revision) {
 }
 
 bool PostgresStore::Pause(base::Duration time) {
-  absl::MutexLock lock(&stop_mutex_);
-  stop_mutex_.AwaitWithTimeout(absl::Condition(&stop_), absl::FromChrono(time));
-  return !stop_;
+  pollfd stop{stop_fd_, POLLIN, 0};
+  return poll(&stop, 1, static_cast<int>(std::chrono::ceil<std::chrono::milliseconds>(time).count())) <= 0;
 }
 
 absl::Status PostgresStore::FollowOnce(std::unique_ptr<PostgresConnection>* connection) {

@@ -5,8 +5,8 @@
 // call takes longer than about five seconds: while the database is down, read-only or failing over, calls are
 // UNAVAILABLE, at once when it is known to be away, and they succeed again without a restart once it is back.
 //
-// A commit whose answer is lost is looked up under a token that it wrote; see RecordStore::Commit for when it cannot be.
-// The database's history must not go back under a program that runs: when its epoch has changed (a restore), or
+// A commit whose answer is lost is looked up under a token that it wrote; see RecordStore::Commit for when it cannot
+// be. The database's history must not go back under a program that runs: when its epoch has changed (a restore), or
 // commits that were seen are gone (a failover to a standby that lacked them: the epoch is then made anew), `on_fatal`
 // is called, which should end the process, so that its next start begins with the history that is there.
 #pragma once

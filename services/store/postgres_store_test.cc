@@ -1,6 +1,6 @@
-// What is PostgreSQL's own: several replicas on one schema, a server that is away, read-only, or stands still, answers to
-// COMMIT that are lost, history that goes back. Shows failures.md rows 6 (kill -9 during writes), 20 (database down, read-
-// only, failing over) and 29 (no rollback).
+// What is PostgreSQL's own: several replicas on one schema, a server that is away, read-only, or stands still, answers
+// to COMMIT that are lost, history that goes back. Shows failures.md rows 6 (kill -9 during writes), 20 (database down,
+// read- only, failing over) and 29 (no rollback).
 #include "services/store/postgres_store.h"
 
 #include <poll.h>
@@ -105,7 +105,8 @@ class Proxy {
         const bool is_commit = said.find(std::string_view("COMMIT", 7)) != std::string_view::npos;
         const Cut cut = is_commit ? cut_.exchange(Cut::kNone) : Cut::kNone;
         if (cut != Cut::kNone) refuse_ = refuse_after_.load();
-        if (cut != Cut::kBeforeCommit && write(peers[ready.fd], octets, said.size()) < 0) ADD_FAILURE() << "proxy: write";
+        if (cut != Cut::kBeforeCommit && write(peers[ready.fd], octets, said.size()) < 0)
+          ADD_FAILURE() << "proxy: write";
         if (cut == Cut::kAfterCommit) {
           // The answer stays here.
           pollfd answer{peers[ready.fd], POLLIN, 0};
@@ -330,9 +331,9 @@ TEST_F(PostgresStoreTest, AServerThatStandsStillHoldsNobodyForLong) {
   ASSERT_TRUE(Put(*store, "a", "1").ok());
   auto view = *store->Read();
   Server().Freeze();
-  for (const auto& call : std::vector<std::function<absl::Status()>>{
-           [&] { return view->Get("a").status(); }, [&] { return store->Read().status(); },
-           [&] { return Put(*store, "a", "2").status(); }}) {
+  for (const auto& call : std::vector<std::function<absl::Status()>>{[&] { return view->Get("a").status(); },
+                                                                     [&] { return store->Read().status(); },
+                                                                     [&] { return Put(*store, "a", "2").status(); }}) {
     const auto start = clock_.Now();
     EXPECT_EQ(call().code(), absl::StatusCode::kUnavailable);
     EXPECT_LT(clock_.Now() - start, kLongestCall);
@@ -411,9 +412,9 @@ TEST_F(PostgresStoreTest, NoErrorSaysThePassword) {
   std::ofstream(file) << "geheim\n";
   ASSERT_EQ(chmod(file.c_str(), 0600), 0);
   for (const std::string uri :
-       {"postgresql://gatepost:geheim@127.0.0.1:1/postgres", "postgresql://gatepost:geheim@127.0.0.1:1/postgres?no=such",
-        "postgresql://gatepost:geheim@127.0.0.1:x:y/%zz", "postgresql://gatepost:geheim@/x?host=/nowhere",
-        "postgresql://gatepost:geheim@/x?target_session_attrs=any"}) {
+       {"postgresql://gatepost:geheim@127.0.0.1:1/postgres",
+        "postgresql://gatepost:geheim@127.0.0.1:1/postgres?no=such", "postgresql://gatepost:geheim@127.0.0.1:x:y/%zz",
+        "postgresql://gatepost:geheim@/x?host=/nowhere", "postgresql://gatepost:geheim@/x?target_session_attrs=any"}) {
     StoreOptions options;
     options.database = uri;
     options.password_file = file;

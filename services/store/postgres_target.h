@@ -16,8 +16,8 @@ struct PostgresTarget {
 };
 
 // libpq's parameters. Where the URI says nothing: TLS with the server's name verified, but to this machine; the primary
-// alone; two seconds to connect to a host, three for a peer that acknowledges nothing. FAILED_PRECONDITION: no such URI,
-// a role of the server that is none of ours, or no password file. No error says the password.
+// alone; two seconds to connect to a host, three for a peer that acknowledges nothing. FAILED_PRECONDITION: no such
+// URI, a role of the server that is none of ours, or no password file. No error says the password.
 absl::StatusOr<std::map<std::string, std::string>> PostgresParameters(const PostgresTarget& target);
 
 }  // namespace gatepost::store

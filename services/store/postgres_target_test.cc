@@ -26,14 +26,15 @@ TEST(PostgresTargetTest, ToAnotherMachineTheServersNameIsVerified) {
 }
 
 TEST(PostgresTargetTest, OnThisMachineThereIsNobodyBetween) {
-  for (const char* uri : {"postgresql:///gatepost", "postgresql:///gatepost?host=/run/postgresql", "postgresql://[::1]/gatepost",
-                          "postgresql://127.0.0.1:5433,localhost/gatepost"}) {
+  for (const char* uri : {"postgresql:///gatepost", "postgresql:///gatepost?host=/run/postgresql",
+                          "postgresql://[::1]/gatepost", "postgresql://127.0.0.1:5433,localhost/gatepost"}) {
     EXPECT_FALSE(Parameters(uri).contains("sslmode")) << uri;
   }
 }
 
 TEST(PostgresTargetTest, WhatTheUriSaysHolds) {
-  auto parameters = Parameters("postgresql://gatepost@db.example.net/x?sslmode=require&connect_timeout=9&target_session_attrs=read-write");
+  auto parameters = Parameters(
+      "postgresql://gatepost@db.example.net/x?sslmode=require&connect_timeout=9&target_session_attrs=read-write");
   EXPECT_EQ(parameters["sslmode"], "require");
   EXPECT_EQ(parameters["connect_timeout"], "9");
   EXPECT_EQ(parameters["target_session_attrs"], "read-write");

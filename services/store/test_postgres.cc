@@ -50,7 +50,8 @@ pid_t Spawn(const std::vector<std::string>& argv, const std::string& folder) {
   if (root && user == nullptr) user = getpwnam("nobody");
   const pid_t child = fork();
   if (child != 0) return child;
-  if (user != nullptr && (setgroups(0, nullptr) != 0 || setgid(user->pw_gid) != 0 || setuid(user->pw_uid) != 0)) _exit(126);
+  if (user != nullptr && (setgroups(0, nullptr) != 0 || setgid(user->pw_gid) != 0 || setuid(user->pw_uid) != 0))
+    _exit(126);
   prctl(PR_SET_PDEATHSIG, SIGQUIT);  // After setuid, which clears it.
   const int out = open(log.c_str(), O_WRONLY | O_CREAT | O_APPEND, 0600);
   dup2(out, 1);
@@ -81,8 +82,8 @@ TestPostgres::TestPostgres() : programs_(FindPrograms()) {
     if (user == nullptr) user = getpwnam("nobody");
     if (user == nullptr || chown(folder_.c_str(), user->pw_uid, user->pw_gid) != 0) Fail("no plain user");
   }
-  const pid_t made = Spawn({programs_ + "initdb", "-D", folder_ + "/data", "-U", "gatepost", "-A", "trust", "--no-sync", "-E",
-                            "UTF8", "--no-locale"},
+  const pid_t made = Spawn({programs_ + "initdb", "-D", folder_ + "/data", "-U", "gatepost", "-A", "trust", "--no-sync",
+                            "-E", "UTF8", "--no-locale"},
                            folder_);
   int status = 0;
   if (waitpid(made, &status, 0) != made || status != 0) Fail("initdb: " + TextOf(folder_ + "/log"));

@@ -1,5 +1,5 @@
-// A PostgreSQL server of the test's own: a plain user's (it refuses root), in a temporary folder, on a Unix socket, without
-// fsync. It ends with the test's process, whatever happens.
+// A PostgreSQL server of the test's own: a plain user's (it refuses root), in a temporary folder, on a Unix socket,
+// without fsync. It ends with the test's process, whatever happens.
 #pragma once
 
 #include <sys/types.h>
