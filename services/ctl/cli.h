@@ -96,6 +96,8 @@ absl::StatusOr<std::string> ReadInput(const std::string& path, std::istream& in)
 void AddVirtualServer(CLI::App* root, Invocation* invocation);
 void AddCertificate(CLI::App* root, Invocation* invocation);
 void AddUser(CLI::App* root, Invocation* invocation);
+void AddGroup(CLI::App* root, Invocation* invocation);
+void AddCredential(CLI::App* root, Invocation* invocation);
 void AddThrottle(CLI::App* root, Invocation* invocation);
 void AddEdge(CLI::App* root, Invocation* invocation);
 void AddSimulate(CLI::App* root, Invocation* invocation);

@@ -19,7 +19,7 @@ expect() {
 
 expect 0 'virtual-server +SMTP services' --help
 expect 0 'Example:' virtual-server create --help
-expect 2 'what shall be done\? One of virtual-server, certificate, user, throttle, edge, simulate, apply, import, pki, completion'
+expect 2 'what shall be done\? One of virtual-server, certificate, user, group, credential, throttle, edge, simulate, apply, import, pki, completion'
 expect 2 "there is no 'frobnicate' here, only virtual-server" frobnicate
 expect 2 'see: gatepostctl user create --help' user create alice
 expect 2 '--output: xml not in' edge list --output xml
@@ -45,6 +45,14 @@ if command -v setsid >/dev/null; then
   [[ $status == 2 ]] || fail "asks without a terminal: exit $status"
   grep -q 'no terminal to ask' err || fail "asks without a terminal: $(cat err)"
 fi
+expect 2 'a password is not set here' user update alice --set password=secret
+expect 2 'nothing to change' user update alice
+expect 2 'nothing to change' group update staff
+expect 2 'nothing to change' credential update alice scanner
+expect 2 "--expires takes a time as RFC 3339 has it, .* not 'tomorrow'" credential create alice scanner --expires tomorrow
+printf 'login,ntlm\nalice@example.com,perhaps\n' > users.csv
+expect 2 'users.csv: line 2: ntlm is yes or no' user import users.csv
+expect 1 'cannot read /nonexistent' user import /nonexistent
 expect 2 'not both' user set-password alice --password-stdin --password-file x
 
 # Identities, and what a variable and a file of options do.

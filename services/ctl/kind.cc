@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <utility>
 
+#include "gatepost/auth/v1/group.grpc.pb.h"
 #include "gatepost/auth/v1/user.grpc.pb.h"
 #include "gatepost/config/v1/certificate.grpc.pb.h"
 #include "gatepost/config/v1/virtual_server.grpc.pb.h"
@@ -102,6 +103,32 @@ struct CertificateTraits {
   static void SetUpdate(const R& resource, UpdateRequest* request) { *request->mutable_certificate() = resource; }
 };
 
+struct GroupTraits {
+  using R = auth::v1::Group;
+  using Stub = auth::v1::GroupService::Stub;
+  using GetRequest = auth::v1::GetGroupRequest;
+  using ListRequest = auth::v1::ListGroupsRequest;
+  using ListResponse = auth::v1::ListGroupsResponse;
+  using CreateRequest = auth::v1::CreateGroupRequest;
+  using UpdateRequest = auth::v1::UpdateGroupRequest;
+  using DeleteRequest = auth::v1::DeleteGroupRequest;
+  static constexpr std::string_view kName = "Group";
+  static constexpr std::string_view kCollection = "groups";
+  static constexpr int kOrder = 1;
+  static constexpr Service kService = Service::kAuth;
+  static constexpr auto kGet = &Stub::GetGroup;
+  static constexpr auto kList = &Stub::ListGroups;
+  static constexpr auto kCreate = &Stub::CreateGroup;
+  static constexpr auto kUpdate = &Stub::UpdateGroup;
+  static constexpr auto kDelete = &Stub::DeleteGroup;
+  static auto* Items(ListResponse* response) { return response->mutable_groups(); }
+  static void SetCreate(const std::string& id, const R& resource, CreateRequest* request) {
+    request->set_group_id(id);
+    *request->mutable_group() = resource;
+  }
+  static void SetUpdate(const R& resource, UpdateRequest* request) { *request->mutable_group() = resource; }
+};
+
 struct UserTraits {
   using R = auth::v1::User;
   using Stub = auth::v1::UserService::Stub;
@@ -113,7 +140,7 @@ struct UserTraits {
   using DeleteRequest = auth::v1::DeleteUserRequest;
   static constexpr std::string_view kName = "User";
   static constexpr std::string_view kCollection = "users";
-  static constexpr int kOrder = 1;
+  static constexpr int kOrder = 2;
   static constexpr Service kService = Service::kAuth;
   static constexpr auto kGet = &Stub::GetUser;
   static constexpr auto kList = &Stub::ListUsers;
@@ -139,7 +166,7 @@ struct VirtualServerTraits {
   using DeleteRequest = config::v1::DeleteVirtualServerRequest;
   static constexpr std::string_view kName = "VirtualServer";
   static constexpr std::string_view kCollection = "virtualServers";
-  static constexpr int kOrder = 2;
+  static constexpr int kOrder = 3;
   static constexpr Service kService = Service::kConfig;
   static constexpr auto kGet = &Stub::GetVirtualServer;
   static constexpr auto kList = &Stub::ListVirtualServers;
@@ -172,6 +199,7 @@ bool IsSet(const Message& message, const FieldDescriptor* field) {
 std::vector<std::unique_ptr<Kind>> AllKinds(Invocation* invocation) {
   std::vector<std::unique_ptr<Kind>> kinds;
   kinds.push_back(std::make_unique<KindOf<CertificateTraits>>(invocation));
+  kinds.push_back(std::make_unique<KindOf<GroupTraits>>(invocation));
   kinds.push_back(std::make_unique<KindOf<UserTraits>>(invocation));
   kinds.push_back(std::make_unique<KindOf<VirtualServerTraits>>(invocation));
   return kinds;

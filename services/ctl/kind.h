@@ -24,7 +24,8 @@ class Kind {
   // "VirtualServer", "virtualServers".
   virtual std::string_view name() const = 0;
   virtual std::string_view collection() const = 0;
-  // Lower ones are created first and deleted last: certificates before the virtual servers that name them.
+  // Lower ones are created first and deleted last: certificates before the virtual servers that name them, groups
+  // before the users in them.
   virtual int order() const = 0;
 
   virtual Resource New() const = 0;

@@ -18,7 +18,7 @@ void AddGlobalOptions(CLI::App* root, Options* options, std::string* output) {
     return root->add_option("--" + name, value, help)->envname(variable)->type_name(type)->group("Connection");
   };
   add("config-address", options->config_address, "HOST:PORT", "The config service (127.0.0.1:2050)");
-  add("auth-address", options->auth_address, "HOST:PORT", "The auth service, for `user` (127.0.0.1:2060)");
+  add("auth-address", options->auth_address, "HOST:PORT", "The auth service, for users (127.0.0.1:2060)");
   add("cert", options->cert, "FILE", "Your certificate, PEM: it says who you are, and your role");
   add("key", options->key, "FILE", "Its key, PEM");
   add("ca", options->ca, "FILE", "The certificate authority of the services, PEM");
@@ -71,7 +71,7 @@ int Main(int argc, char** argv) {
   std::signal(SIGPIPE, SIG_DFL);
   // gRPC's own log on stderr repeats, less clearly, what is said below.
   setenv("GRPC_VERBOSITY", "NONE", /*overwrite=*/0);
-  CLI::App root("gatepostctl manages Gatepost: virtual servers, certificates, users, edges.", "gatepostctl");
+  CLI::App root("gatepostctl manages Gatepost: virtual servers, certificates, users, groups, edges.", "gatepostctl");
   root.require_subcommand(1);
   root.footer(
       "Every option under Connection can also be set as GATEPOSTCTL_NAME, for example GATEPOSTCTL_CONFIG_ADDRESS; the "
@@ -85,6 +85,8 @@ int Main(int argc, char** argv) {
   AddVirtualServer(&root, &invocation);
   AddCertificate(&root, &invocation);
   AddUser(&root, &invocation);
+  AddGroup(&root, &invocation);
+  AddCredential(&root, &invocation);
   AddThrottle(&root, &invocation);
   AddEdge(&root, &invocation);
   AddSimulate(&root, &invocation);

@@ -11,14 +11,13 @@
 
 namespace gatepost::ctl {
 
-// `items(&response)` is the repeated field. Memory grows with the whole list: at most what the service's limits allow.
+// `items(&response)` is the repeated field; `request` says what else is asked for. Memory grows with the whole list: at most what the service's limits allow.
 template <typename Resource, typename Stub, typename Request, typename Response, typename Items>
 absl::StatusOr<std::vector<Resource>> ListAll(Invocation* invocation, Service service,
                                               grpc::Status (Stub::*method)(grpc::ClientContext*, const Request&,
                                                                            Response*),
-                                              Items items) {
+                                              Items items, Request request = {}) {
   std::vector<Resource> all;
-  Request request;
   request.set_page_size(1000);
   while (true) {
     auto response = invocation->Call(service, method, request);

@@ -1,13 +1,17 @@
 // gatepostctl user: who may log in. Passwords come from the terminal, a file or standard input, never from the command
 // line.
+#include <google/protobuf/util/time_util.h>
+
 #include <memory>
 #include <string>
 #include <vector>
 
 #include "gatepost/auth/v1/user.grpc.pb.h"
 #include "services/ctl/cli.h"
+#include "services/ctl/edit.h"
 #include "services/ctl/paging.h"
 #include "services/ctl/password.h"
+#include "services/ctl/user_import.h"
 
 namespace gatepost::ctl {
 namespace {
@@ -25,21 +29,29 @@ struct Arguments {
   bool no_password = false;
   bool no_submit = false;
   bool no_relay = false;
+  bool ntlm = false;
+  std::vector<std::string> groups;
+  std::vector<std::string> addresses;
+  std::vector<std::string> certificates;
   PasswordSource password;
+  Edit edit;
+  UserImportOptions import;
 };
 
 absl::Status List(Invocation* invocation) {
   auto users = ListAll<User, Users::Stub, auth::v1::ListUsersRequest, auth::v1::ListUsersResponse>(
       invocation, Service::kAuth, &Users::Stub::ListUsers, [](auto* response) { return response->mutable_users(); });
   if (!users.ok()) return users.status();
-  Table table{{"NAME", "LOGIN", "MAY LOG IN", "SUBMIT", "RELAY", "DISPLAY NAME"}, {}};
+  Table table{{"NAME", "LOGIN", "MAY LOG IN", "SUBMIT", "RELAY", "LAST LOGIN", "DISPLAY NAME"}, {}};
   for (const User& user : *users) {
-    table.rows.push_back({IdOf(user.name()), Printable(user.login()),
-                          user.state() == User::DISABLED ? "disabled"
-                          : user.has_password_set_time() ? "yes"
-                                                         : "no password",
-                          user.may_submit() ? "yes" : "no", user.may_relay() ? "yes" : "no",
-                          Printable(user.display_name())});
+    table.rows.push_back(
+        {IdOf(user.name()), Printable(user.login()),
+         user.state() == User::DISABLED ? "disabled"
+         : user.has_password_set_time() ? "yes"
+                                        : "no password",
+         user.may_submit() ? "yes" : "no", user.may_relay() ? "yes" : "no",
+         user.has_last_login_time() ? google::protobuf::util::TimeUtil::ToString(user.last_login_time()) : "never",
+         Printable(user.display_name())});
   }
   return PrintList(invocation->options.output, Pointers(*users), table,
                    "There are no users: gatepostctl user create --help", invocation->out);
@@ -68,12 +80,30 @@ absl::Status Create(Invocation* invocation, const Arguments& arguments) {
   if (!arguments.display_name.empty()) request.mutable_user()->set_display_name(arguments.display_name);
   if (arguments.no_submit) request.mutable_user()->set_may_submit(false);
   if (arguments.no_relay) request.mutable_user()->set_may_relay(false);
+  request.mutable_user()->set_ntlm(arguments.ntlm);
+  for (const std::string& group : arguments.groups) request.mutable_user()->add_groups(NameOf("groups", group));
+  for (const std::string& address : arguments.addresses) request.mutable_user()->add_addresses(address);
+  for (const std::string& certificate : arguments.certificates) request.mutable_user()->add_certificates(certificate);
   if (!arguments.no_password) {
     auto password = ReadPassword(arguments.password, invocation->in);
     if (!password.ok()) return password.status();
     request.mutable_user()->set_password(*password);
   }
   return Report(invocation, invocation->Call(Service::kAuth, &Users::Stub::CreateUser, request), "created");
+}
+
+absl::Status Update(Invocation* invocation, const Arguments& arguments) {
+  auth::v1::UpdateUserRequest request;
+  User* user = request.mutable_user();
+  absl::Status status = ApplyEdit(arguments.edit, invocation->in, user, request.mutable_update_mask());
+  if (!status.ok()) return status;
+  if (!user->password().empty())
+    return UsageError("a password is not set here, where everybody could read it: gatepostctl user set-password");
+  if (request.update_mask().paths().empty())
+    return UsageError("nothing to change: give --set PATH=VALUE, --clear PATH or --file FILE");
+  user->set_name(NameOf(kCollection, arguments.id));
+  if (!arguments.etag.empty()) user->set_etag(arguments.etag);
+  return Report(invocation, invocation->Call(Service::kAuth, &Users::Stub::UpdateUser, request), "updated");
 }
 
 absl::Status SetPassword(Invocation* invocation, const Arguments& arguments) {
@@ -157,8 +187,25 @@ void AddUser(CLI::App* root, Invocation* invocation) {
   create->add_flag("--no-password", a->no_password, "Without a password: may not log in until `set-password`");
   create->add_flag("--no-submit", a->no_submit, "May not hand in messages where authentication is asked for");
   create->add_flag("--no-relay", a->no_relay, "May not send to domains that are not local");
+  create->add_flag("--ntlm", a->ntlm, "Also for NTLM: keeps the password's NT hash, sealed");
+  Repeatable(create->add_option("--group", a->groups, "A group to be in. Repeatable"));
+  Repeatable(create->add_option("--address", a->addresses,
+                                "An address of the user's own, or @example.com, where only these may be senders. "
+                                "Repeatable"));
+  Repeatable(create->add_option("--certificate", a->certificates,
+                                "A client certificate to log in with: the SHA-256 of its DER, in hexadecimal. "
+                                "Repeatable"));
   add_password(create);
   create->footer("Example:\n  gatepostctl user create alice --login alice@example.com      (asks for the password)");
+
+  CLI::App* update = add("update", "Change settings; sessions go on with those that they began with", Update);
+  AddEditOptions(update, &a->edit, /*update=*/true);
+  update->add_option("--etag", a->etag, "Only if its etag is still this one");
+  update->footer(
+      "Examples:\n"
+      "  gatepostctl user update alice --set mayRelay=false\n"
+      "  gatepostctl user update alice --set ntlm=true        (in force when the password is next set)\n"
+      "Groups: gatepostctl group add-member. Application passwords: gatepostctl credential.");
 
   add_password(add("set-password", "Set a new password; sessions of the old one end", SetPassword));
   auto add_with_etag = [&](const std::string& verb, const std::string& help,
@@ -169,6 +216,22 @@ void AddUser(CLI::App* root, Invocation* invocation) {
   add_with_etag("enable", "Let a disabled user log in again", Enable);
   add_with_etag("revoke-sessions", "End the user's sessions on all edges, between transactions", RevokeSessions);
   add_with_etag("delete", "Delete a user and end its sessions", Delete);
+
+  CLI::App* import = noun->add_subcommand("import", "Create many users from a table");
+  import
+      ->add_option("FILE", a->import.file,
+                   "Comma-separated values, the first line names the columns (- for standard input)")
+      ->required();
+  import->add_flag("--update", a->import.update,
+                   "Give users who are there already the table's fields, but the password");
+  import->add_flag("--dry-run", a->import.dry_run, "Let the service judge everything, change nothing");
+  import->callback([=] { invocation->action = [=] { return ImportUsers(invocation, arguments->import); }; });
+  import->footer(
+      "Columns: login (required), id (else made of the login), display_name, password, groups, addresses (spaces "
+      "between), may_submit, may_relay, ntlm (yes or no).\n"
+      "Example:\n"
+      "  login,display_name,password,groups\n"
+      "  alice@example.com,Alice,correct horse,staff sales");
 }
 
 }  // namespace gatepost::ctl
