@@ -5,7 +5,6 @@ The auth service's memory is bounded by its slots, who waits over 2 s is told `4
 that is authenticated already does not notice.
 """
 import collections
-import concurrent.futures
 import os
 import sys
 import threading
@@ -45,8 +44,8 @@ class AuthLoad(unittest.TestCase):
         cluster.start()
         base = resident_kib(cluster.auth.pid)
         users = [f"user{n}@example.com" for n in range(CLIENTS)]
-        with concurrent.futures.ThreadPoolExecutor(4) as pool:
-            list(pool.map(lambda login: cluster.create_user(login.split("@")[0], login, PASSWORD), users))
+        cluster.apply(*[{"kind": "User", "name": f"users/{login.split('@')[0]}", "login": login, "password": PASSWORD}
+                        for login in users])
         cluster.create_user("early", "early@example.com", PASSWORD)
         cluster.virtual_server("submission", upstream.address, local_domains=["example.com"],
                                authentication={"basic": {"allowClearTextCredentials": True}}, connectionLimits={"maxPerSource": 0})
