@@ -2,6 +2,7 @@
 
 #include <utility>
 
+#include "services/base/wipe.h"
 #include "services/edge/limits.h"
 
 namespace gatepost::edge {
@@ -88,6 +89,12 @@ void AddMechanismFacts(std::string_view mechanism, const AuthContext& context, a
   }
 }
 
+// Passwords and tokens.
+void WipeCredentials(AuthenticateRequest& request) {
+  if (request.has_response()) base::Wipe(request.mutable_response()->mutable_data());
+  if (request.has_start()) base::Wipe(request.mutable_start()->mutable_initial_response());
+}
+
 }  // namespace
 
 // One exchange; registered with its line from its Start() to its end.
@@ -108,7 +115,7 @@ class AuthClient::Exchange final : public AuthExchange {
     auto& start = *request.mutable_start();
     start.set_virtual_server(context_.virtual_server);
     start.set_mechanism(std::string(mechanism));
-    if (initial_response) start.set_initial_response(std::string(*initial_response));
+    if (initial_response) start.mutable_initial_response()->assign(*initial_response);
     start.set_default_domain(context_.default_domain);
     auto& peer = *start.mutable_peer();
     peer.set_address(context_.address);
@@ -121,7 +128,7 @@ class AuthClient::Exchange final : public AuthExchange {
 
   asio::awaitable<smtp::AuthAnswer> Respond(std::string_view response) override {
     AuthenticateRequest request;
-    request.mutable_response()->set_data(std::string(response));
+    request.mutable_response()->mutable_data()->assign(response);
     co_return co_await Ask(std::move(request));
   }
 
@@ -263,7 +270,8 @@ void AuthClient::Open(Slot& slot) {
                                                            .on_end =
                                                                [this, &slot, weak](const grpc::Status&) {
                                                                  if (auto strong = weak.lock()) OnEnd(slot, strong);
-                                                               }});
+                                                               },
+                                                           .on_written = WipeCredentials});
   slot.successor = line;
   line->stream->Start(
       [this](grpc::ClientContext* context, auto* reactor) { stub_->async()->Authenticate(context, reactor); });

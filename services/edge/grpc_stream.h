@@ -31,6 +31,8 @@ class GrpcStream final : public grpc::ClientBidiReactor<Request, Response>,
   struct Handlers {
     std::function<void(Response&)> on_message;
     std::function<void(const grpc::Status&)> on_end;  // Once, the last call; not after Abandon().
+    // Of what has been written, or never will be: to wipe what is secret in it. On any thread; may be missing.
+    std::function<void(Request&)> on_written = nullptr;
   };
 
   GrpcStream(asio::any_io_executor executor, base::Gate::Pass pass, Handlers handlers)
@@ -49,7 +51,7 @@ class GrpcStream final : public grpc::ClientBidiReactor<Request, Response>,
   // Queued; lost without a word when the stream has ended or is half-closed (on_end says so).
   void Send(Request request) {
     std::lock_guard lock(mutex_);
-    if (ended_ || half_closed_) return;
+    if (ended_ || half_closed_) return Forget(request);
     outgoing_.push_back(std::move(request));
     if (outgoing_.size() == 1) this->StartWrite(&outgoing_.front());
   }
@@ -82,8 +84,10 @@ class GrpcStream final : public grpc::ClientBidiReactor<Request, Response>,
 
   void OnWriteDone(bool ok) override {
     std::lock_guard lock(mutex_);
+    Forget(outgoing_.front());
     outgoing_.pop_front();
     if (!ok || ended_) {
+      for (Request& request : outgoing_) Forget(request);
       outgoing_.clear();
       half_closed_ = true;
     } else if (!outgoing_.empty()) {
@@ -100,6 +104,10 @@ class GrpcStream final : public grpc::ClientBidiReactor<Request, Response>,
   }
 
  private:
+  void Forget(Request& request) const {
+    if (handlers_.on_written) handlers_.on_written(request);
+  }
+
   void Deliver() {
     if (!abandoned_) handlers_.on_message(incoming_);
     incoming_.Clear();

@@ -7,6 +7,7 @@
 #include <utility>
 
 #include "services/base/strings.h"
+#include "services/base/wipe.h"
 #include "services/sasl/claim.h"
 #include "services/sasl/nt_hash.h"
 #include "services/sasl/ntlm_message.h"
@@ -24,11 +25,6 @@ constexpr size_t kNtlmV1Octets = 24;
 
 std::string_view View(const Md5& digest) { return {reinterpret_cast<const char*>(digest.data()), digest.size()}; }
 
-void WipeOctets(std::string* octets) {
-  if (!octets->empty()) explicit_bzero(octets->data(), octets->size());
-  octets->clear();
-}
-
 // What signs the MIC: the session's key, or what the client sent under it.
 Md5 ExportedKey(const Md5& session_key, const NtlmAuthenticate& answer, uint32_t offered) {
   if ((answer.flags & offered & kNtlmKeyExchange) == 0 || answer.session_key.size() != session_key.size())
@@ -44,7 +40,7 @@ Md5 ExportedKey(const Md5& session_key, const NtlmAuthenticate& answer, uint32_t
 class Ntlm final : public Mechanism {
  public:
   explicit Ntlm(NtlmOptions options) : options_(std::move(options)) {}
-  ~Ntlm() override { WipeOctets(&authenticate_); }
+  ~Ntlm() override { base::Wipe(&authenticate_); }
 
   Step First(std::optional<std::string_view> initial_response) override {
     if (initial_response) return TakeNegotiate(*initial_response);

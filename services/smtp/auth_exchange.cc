@@ -5,6 +5,7 @@
 
 #include "services/base/base64.h"
 #include "services/base/check.h"
+#include "services/base/wipe.h"
 #include "services/policy/evaluate.h"
 #include "services/smtp/limits.h"
 #include "services/smtp/replies.h"
@@ -196,8 +197,7 @@ base::Duration AuthExchange::Tarpit() {
 // What the client sent holds credentials.
 void AuthExchange::Forget() {
   context_.conversation.WipeLine();
-  volatile char* octet = response_.data();
-  for (size_t i = 0; i < response_.size(); ++i) octet[i] = 0;
+  base::Wipe(&response_);
   response_ = std::string();
 }
 

@@ -2,6 +2,7 @@
 
 #include <algorithm>
 
+#include "services/base/wipe.h"
 #include "services/smtp/limits.h"
 #include "services/smtp/replies.h"
 
@@ -84,7 +85,7 @@ std::optional<std::string_view> Conversation::NextLine(LineReader::Expect expect
       return std::nullopt;
     case LineReader::Status::kLine:
       line_.assign(result.line);
-      input_.Consume(result.consumed);
+      input_.Wipe(result.consumed);
       line_began_.reset();
       return line_;
     case LineReader::Status::kTooLong:
@@ -123,9 +124,7 @@ void Conversation::ForgetInput() {
 }
 
 void Conversation::WipeLine() {
-  // The compiler must not see that the octets are never read again.
-  volatile char* octet = line_.data();
-  for (size_t i = 0; i < line_.size(); ++i) octet[i] = 0;
+  base::Wipe(&line_);
   line_ = std::string();
 }
 

@@ -5,12 +5,16 @@
 #include <utility>
 
 #include "services/base/check.h"
+#include "services/base/wipe.h"
 
 namespace gatepost::smtp {
+
+InputBuffer::~InputBuffer() { Clear(); }
 
 InputBuffer::InputBuffer(InputBuffer&& other) noexcept { *this = std::move(other); }
 
 InputBuffer& InputBuffer::operator=(InputBuffer&& other) noexcept {
+  Clear();
   data_ = std::move(other.data_);
   capacity_ = std::exchange(other.capacity_, 0);
   begin_ = std::exchange(other.begin_, 0);
@@ -25,11 +29,14 @@ std::span<char> InputBuffer::Prepare(size_t n) {
   if (capacity_ - end_ < n) {
     if (capacity_ - unread >= n) {
       std::memmove(data_.get(), data_.get() + begin_, unread);
+      // The room behind is read into, but perhaps not to its end.
+      base::Wipe(data_.get() + std::max(unread, begin_), end_ - std::max(unread, begin_));
     } else {
       // Half as much again, so that many small reads of one long line are not quadratic.
       const size_t grown = std::max(unread + n, unread == 0 ? n : capacity_ + capacity_ / 2);
       std::unique_ptr<char[]> larger(new char[grown]);
       if (unread > 0) std::memcpy(larger.get(), data_.get() + begin_, unread);
+      base::Wipe(data_.get() + begin_, unread);
       data_ = std::move(larger);
       capacity_ = grown;
     }
@@ -51,6 +58,12 @@ void InputBuffer::Consume(size_t n) {
   GATEPOST_CHECK(n <= end_ - begin_);
   begin_ += n;
   if (empty()) Release();
+}
+
+void InputBuffer::Wipe(size_t n) {
+  GATEPOST_CHECK(n <= end_ - begin_);
+  base::Wipe(data_.get() + begin_, n);
+  Consume(n);
 }
 
 void InputBuffer::Release() {

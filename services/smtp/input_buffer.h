@@ -1,6 +1,8 @@
 // The octets read from one connection and not yet consumed. It grows on demand, keeps what is unread in one piece, and
 // holds no memory while it is empty, so that an idle connection costs none.
 //
+// What is wiped is overwritten, also where it had lain before the buffer grew; what was never consumed is when it goes.
+//
 // It knows no bound: whoever reads decides how much may pile up. One thread; movable.
 #pragma once
 
@@ -14,6 +16,7 @@ namespace gatepost::smtp {
 class InputBuffer {
  public:
   InputBuffer() = default;
+  ~InputBuffer();
   InputBuffer(InputBuffer&& other) noexcept;
   InputBuffer& operator=(InputBuffer&& other) noexcept;
 
@@ -27,8 +30,10 @@ class InputBuffer {
   bool empty() const { return begin_ == end_; }
   // The first `n` unread octets are done with (n <= readable().size()). Gives the memory back when nothing is left.
   void Consume(size_t n);
+  // Likewise, and overwrites them: a line may hold credentials.
+  void Wipe(size_t n);
   // Forgets everything unread.
-  void Clear() { Consume(readable().size()); }
+  void Clear() { Wipe(readable().size()); }
 
   // Octets of memory held now.
   size_t capacity() const { return capacity_; }

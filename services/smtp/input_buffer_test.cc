@@ -29,6 +29,19 @@ TEST(InputBuffer, HoldsNoMemoryWhenEmpty) {
   EXPECT_EQ(buffer.readable(), "");
 }
 
+TEST(InputBuffer, WipesWhatWasASecretAlsoWhereItHadLain) {
+  InputBuffer buffer;
+  Append(buffer, "PASSWORD\r\nNOOP");
+  const char* begin = buffer.readable().data();
+  buffer.Wipe(10);
+  EXPECT_EQ(std::string_view(begin, 10), std::string(10, '\0'));
+  EXPECT_EQ(buffer.readable(), "NOOP");
+  // There is room when the unread octets go to the front.
+  Append(buffer, "\r\nNO");
+  begin = buffer.readable().data();
+  EXPECT_EQ(std::string_view(begin, 14), "NOOP\r\nNO" + std::string(6, '\0'));
+}
+
 TEST(InputBuffer, KeepsWhatIsUnreadInOnePiece) {
   InputBuffer buffer;
   std::string expected;

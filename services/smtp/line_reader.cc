@@ -34,7 +34,7 @@ LineReader::Result LineReader::Next(InputBuffer& input, Expect expect) {
       return {Status::kLine, octets.substr(0, i), line_size};
     }
     const bool auth = discarded_ > 0 ? auth_ : limit != limits::kCommandLine;
-    input.Consume(line_size);
+    input.Wipe(line_size);
     Reset();
     return {auth ? Status::kAuthTooLong : Status::kTooLong};
   }
@@ -44,7 +44,7 @@ LineReader::Result LineReader::Next(InputBuffer& input, Expect expect) {
     // Nothing of a line that is too long is kept, but a CR that may end it.
     if (discarded_ == 0) auth_ = limit != limits::kCommandLine;
     discarded_ += scanned_;
-    input.Consume(std::exchange(scanned_, 0));
+    input.Wipe(std::exchange(scanned_, 0));
   }
   return {Status::kNeedMore};
 }

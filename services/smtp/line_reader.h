@@ -17,7 +17,7 @@ class LineReader {
  public:
   enum class Status : uint8_t {
     kNeedMore,     // no complete line yet
-    kLine,         // `line`; then InputBuffer::Consume(consumed)
+    kLine,         // `line`; then InputBuffer::Wipe(consumed): it may hold credentials
     kTooLong,      // a line beyond the limit came to its end, and is gone from the buffer: 500 5.5.2
     kAuthTooLong,  // likewise AUTH or a response: 500 5.5.6
     kBadOctet,     // a control octet, CR without LF, LF without CR: 500 5.5.2, close
