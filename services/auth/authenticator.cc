@@ -49,8 +49,40 @@ void Authenticator::Judge(sasl::PasswordClaim claim, std::string_view default_do
     judgement.reason = "store";
     return done(std::move(judgement));
   }
+  if (directory_ != nullptr && account->name.empty() && prepared.refused.empty() &&
+      directory_->Serves(prepared.login_key)) {
+    return AskDirectory(std::move(prepared), std::move(cancelled), std::move(done));
+  }
   if (!prepared.refused.empty()) account->Refuse(prepared.refused);
   JudgeAccount(*std::move(account), std::move(prepared), std::move(cancelled), std::move(done));
+}
+
+void Authenticator::AskDirectory(Claim claim, std::shared_ptr<const std::atomic<bool>> cancelled, Done done) {
+  const FailureTag tag = throttles_.TagOf(claim.login_key, claim.password);
+  directory_->Verify(
+      claim.login_key, std::move(claim.password), std::move(cancelled),
+      [this, login_key = claim.login_key, client = claim.client, tag, done = std::move(done)](DirectoryAnswer answer) {
+        Judgement judgement;
+        judgement.outcome = answer.outcome;
+        judgement.reason = answer.reason;
+        judgement.user = std::move(answer.user);
+        judgement.login = std::move(answer.login);
+        judgement.may_submit = answer.may_submit;
+        judgement.may_relay = answer.may_relay;
+        judgement.groups = std::move(answer.groups);
+        judgement.addresses = std::move(answer.addresses);
+        // What nobody could judge is held against nobody; and of a burst that has used up the figure meanwhile no guess is
+        // answered.
+        if (answer.outcome != Outcome::kUnavailable && !throttles_.Admit(login_key, client)) {
+          judgement.outcome = Outcome::kThrottled;
+          judgement.reason = "throttled";
+        } else if (answer.outcome == Outcome::kSuccess) {
+          throttles_.Succeeded(login_key, client);
+        } else if (answer.outcome == Outcome::kCredentials) {
+          throttles_.Failed(login_key, client, tag);
+        }
+        done(std::move(judgement));
+      });
 }
 
 Judgement Authenticator::Admit(Judgement judgement, const std::string& login_key, const base::IpAddress& client) {

@@ -10,6 +10,7 @@
 #include <string_view>
 
 #include "services/auth/credential_cache.h"
+#include "services/auth/directory.h"
 #include "services/auth/judgement.h"
 #include "services/auth/last_uses.h"
 #include "services/auth/metrics.h"
@@ -27,9 +28,10 @@ class Authenticator {
   using Done = std::function<void(Judgement)>;
 
   // The references outlive the authenticator, and the verifier's threads. `application_key`: application_password.h.
+  // `directory`: asked about logins that are none of our users'; nullptr: there is none.
   Authenticator(store::RecordStore& store, Verifier& verifier, CredentialCache& cache, ThrottleLedger& throttles,
                 LastUses& last_uses, std::string application_key, const base::Clock& clock, base::Log& log,
-                const Metrics& metrics)
+                const Metrics& metrics, Directory* directory = nullptr)
       : store_(store),
         verifier_(verifier),
         cache_(cache),
@@ -38,9 +40,10 @@ class Authenticator {
         application_key_(std::move(application_key)),
         clock_(clock),
         log_(log),
-        metrics_(metrics) {}
+        metrics_(metrics),
+        directory_(directory) {}
 
-  // `done` is called once, on this thread or a verifier's, unless *cancelled became true first. `default_domain`:
+  // `done` is called once, on this thread, a verifier's or the directory's, unless *cancelled became true first. `default_domain`:
   // appended to a login without an @, if not empty. `client`: where the failures are counted.
   void Judge(sasl::PasswordClaim claim, std::string_view default_domain, const base::IpAddress& client,
              std::shared_ptr<const std::atomic<bool>> cancelled, Done done);
@@ -57,6 +60,8 @@ class Authenticator {
 
   // A user of ours, or nobody.
   void JudgeAccount(Account account, Claim claim, std::shared_ptr<const std::atomic<bool>> cancelled, Done done);
+  // A user of the directory, or nobody: without argon2id, and for the same work whoever it is.
+  void AskDirectory(Claim claim, std::shared_ptr<const std::atomic<bool>> cancelled, Done done);
   Judgement Admit(Judgement judgement, const std::string& login_key, const base::IpAddress& client);
 
   store::RecordStore& store_;
@@ -68,6 +73,7 @@ class Authenticator {
   const base::Clock& clock_;
   base::Log& log_;
   const Metrics& metrics_;
+  Directory* const directory_;
 };
 
 }  // namespace gatepost::auth

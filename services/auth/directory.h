@@ -35,9 +35,9 @@ class Directory {
   virtual ~Directory() = default;
   // Whether a login that is no user of ours would be this directory's. `login_key`: prepare.h.
   virtual bool Serves(std::string_view login_key) const = 0;
-  // `login`, `password`: prepared. Answers once, within 4 s, on this thread or another, quickly, unless *cancelled became
-  // true first.
-  virtual void Verify(std::string login, std::string password, std::shared_ptr<const std::atomic<bool>> cancelled,
+  // `password`: prepared. Answers once, within 4 s, on this thread or another, unless *cancelled became true first; `done`
+  // must be quick.
+  virtual void Verify(std::string login_key, std::string password, std::shared_ptr<const std::atomic<bool>> cancelled,
                       Done done) = 0;
 };
 

@@ -13,12 +13,12 @@
 namespace gatepost::auth {
 namespace {
 
-constexpr char kUsers[] = R"("users": {"base": "ou=people,dc=x", "filter": "(mail={login})", "login_attribute": "mail"})";
+constexpr char kUsers[] = R"j("users": {"base": "ou=people,dc=x", "filter": "(mail={login})", "login_attribute": "mail"})j";
 
 // With `more` members, and these without one of theirs.
 std::string File(const std::string& more, const std::string& without = "") {
-  const std::vector<std::string> members = {R"("name": "corp")", R"("uris": ["ldap://ldap.example.com"])",
-                                            R"("domains": ["example.com"])", kUsers};
+  const std::vector<std::string> members = {R"j("name": "corp")j", R"j("uris": ["ldap://ldap.example.com"])j",
+                                            R"j("domains": ["example.com"])j", kUsers};
   std::string text = "{";
   for (const std::string& member : members) {
     if (without.empty() || !member.starts_with("\"" + without)) text += member + ",";
@@ -47,14 +47,14 @@ TEST(DirectorySettingsTest, DefaultsAreTheCarefulOnes) {
 }
 
 TEST(DirectorySettingsTest, EverythingIsRead) {
-  const absl::StatusOr<DirectorySettings> settings = ParseDirectorySettings(R"({
+  const absl::StatusOr<DirectorySettings> settings = ParseDirectorySettings(R"j({
     "name": "corp", "uris": ["ldaps://a.example.com:1636", "ldap://b.example.com"], "start_tls": true, "ca_file": "/ca.pem",
     "bind_dn": "cn=gatepost,dc=x", "bind_password_file": "/secret", "domains": ["Example.COM", "b.example"],
     "users": {"base": "dc=x", "scope": "one", "filter": "(uid={local_part})", "login_attribute": "uid",
               "address_attribute": "mail", "decoy_dn": "uid=decoy,dc=x"},
     "groups": {"base": "dc=x", "filter": "(member={dn})", "map": {"CN=Relay, dc=x": "groups/relay"}},
     "may_submit": true, "may_relay": false, "cache_ttl_seconds": 600, "connect_timeout_ms": 500,
-    "operation_timeout_ms": 3000, "connections": 64})");
+    "operation_timeout_ms": 3000, "connections": 64})j");
   ASSERT_TRUE(settings.ok()) << settings.status();
   EXPECT_FALSE(settings->servers[0].start_tls) << "it is TLS already";
   EXPECT_TRUE(settings->servers[1].start_tls);
@@ -74,49 +74,49 @@ TEST(DirectorySettingsTest, WhatIsWrongIsNamed) {
       {"[]", "not a JSON object"},
       {"{\"name\": \"corp\",", "not a JSON object"},
       {File("", "name"), "`name` must be given"},
-      {File(R"("name": "Corp")", "name"), "`name` must be as"},
-      {File(R"("name": 7)", "name"), "`name` must be a text"},
+      {File(R"j("name": "Corp")j", "name"), "`name` must be as"},
+      {File(R"j("name": 7)j", "name"), "`name` must be a text"},
       {File("", "uris"), "`uris` must be a list"},
-      {File(R"("uris": [])", "uris"), "`uris` must be a list"},
-      {File(R"("uris": ["ldap://a", 1])", "uris"), "`uris` must be a list"},
-      {File(R"("uris": ["http://a"])", "uris"), "`uris` must be ldap://"},
-      {File(R"("uris": ["ldapi:///"])", "uris"), "`uris` must be ldap://"},
-      {File(R"("uris": ["ldap:///dc=x"])", "uris"), "`uris` must be ldap://"},
-      {File(R"("uris": ["ldap://a/dc=x"])", "uris"), "`uris` must be ldap://"},
-      {File(R"("uris": ["ldap://a ldap://b"])", "uris"), "`uris` must be ldap://"},
-      {File(R"("start_tls": false)"), "`start_tls` may be false on loopback"},
-      {File(R"("start_tls": "no")"), "`start_tls` must be true or false"},
-      {File(R"("start_tsl": true)"), "`start_tsl` is not a setting"},
+      {File(R"j("uris": [])j", "uris"), "`uris` must be a list"},
+      {File(R"j("uris": ["ldap://a", 1])j", "uris"), "`uris` must be a list"},
+      {File(R"j("uris": ["http://a"])j", "uris"), "`uris` must be ldap://"},
+      {File(R"j("uris": ["ldapi:///"])j", "uris"), "`uris` must be ldap://"},
+      {File(R"j("uris": ["ldap:///dc=x"])j", "uris"), "`uris` must be ldap://"},
+      {File(R"j("uris": ["ldap://a/dc=x"])j", "uris"), "`uris` must be ldap://"},
+      {File(R"j("uris": ["ldap://a ldap://b"])j", "uris"), "`uris` must be ldap://"},
+      {File(R"j("start_tls": false)j"), "`start_tls` may be false on loopback"},
+      {File(R"j("start_tls": "no")j"), "`start_tls` must be true or false"},
+      {File(R"j("start_tsl": true)j"), "`start_tsl` is not a setting"},
       {File("", "domains"), "`domains` must be a list"},
-      {File(R"("domains": [""])", "domains"), "`domains` has what is no domain"},
-      {File(R"("domains": ["a@b"])", "domains"), "`domains` has what is no domain"},
+      {File(R"j("domains": [""])j", "domains"), "`domains` has what is no domain"},
+      {File(R"j("domains": ["a@b"])j", "domains"), "`domains` has what is no domain"},
       {File("", "users"), "`users` must be given"},
-      {File(R"("users": {"filter": "(mail={login})", "login_attribute": "mail"})", "users"), "`users.base` must be given"},
-      {File(R"("users": {"base": "x", "filter": "(mail={login})", "login_attribute": "mail"})", "users"),
+      {File(R"j("users": {"filter": "(mail={login})", "login_attribute": "mail"})j", "users"), "`users.base` must be given"},
+      {File(R"j("users": {"base": "x", "filter": "(mail={login})", "login_attribute": "mail"})j", "users"),
        "`users.base` must be a DN"},
-      {File(R"("users": {"base": "dc=x", "filter": "(mail=*)", "login_attribute": "mail"})", "users"),
+      {File(R"j("users": {"base": "dc=x", "filter": "(mail=*)", "login_attribute": "mail"})j", "users"),
        "`users.filter` must be an LDAP filter"},
-      {File(R"("users": {"base": "dc=x", "filter": "(mail={dn})", "login_attribute": "mail"})", "users"),
+      {File(R"j("users": {"base": "dc=x", "filter": "(mail={dn})", "login_attribute": "mail"})j", "users"),
        "`users.filter` must have {login}"},
-      {File(R"("users": {"base": "dc=x", "filter": "(mail={login})", "login_attribute": "mail;binary"})", "users"),
+      {File(R"j("users": {"base": "dc=x", "filter": "(mail={login})", "login_attribute": "mail;binary"})j", "users"),
        "`users.login_attribute` must be an attribute"},
-      {File(R"("users": {"base": "dc=x", "filter": "(mail={login})", "login_attribute": "mail", "scope": "base"})", "users"),
+      {File(R"j("users": {"base": "dc=x", "filter": "(mail={login})", "login_attribute": "mail", "scope": "base"})j", "users"),
        "`users.scope` must be"},
-      {File(R"("bind_dn": "cn=x")"), "`bind_password_file` must be given with"},
-      {File(R"("bind_password_file": "/x")"), "`bind_password_file` must be given with"},
-      {File(R"("bind_dn": "x", "bind_password_file": "/x")"), "`bind_dn` must be a DN"},
-      {File(R"("groups": {"map": {"cn=x": "groups/x"}})"), "`groups.attribute` or"},
-      {File(R"("groups": {"attribute": "memberOf", "map": {}})"), "`groups.map` must have"},
-      {File(R"("groups": {"attribute": "memberOf", "map": {"cn=x": "x"}})"), "`groups.map` must say"},
-      {File(R"("groups": {"attribute": "memberOf", "map": {"x": "groups/x"}})"), "`groups.map` must say"},
-      {File(R"("groups": {"attribute": "memberOf", "map": {"cn=x": "groups/x", "CN=X": "groups/y"}})"), "a DN twice"},
-      {File(R"("cache_ttl_seconds": 601)"), "`cache_ttl_seconds` must be a number from 0 to 600"},
-      {File(R"("cache_ttl_seconds": -1)"), "`cache_ttl_seconds` must be"},
-      {File(R"("cache_ttl_seconds": 1.5)"), "`cache_ttl_seconds` must be"},
-      {File(R"("connections": 0)"), "`connections` must be a number from 1 to 64"},
-      {File(R"("connections": 65)"), "`connections` must be"},
-      {File(R"("connect_timeout_ms": 2001)"), "`connect_timeout_ms` must be"},
-      {File(R"("operation_timeout_ms": 99)"), "`operation_timeout_ms` must be"},
+      {File(R"j("bind_dn": "cn=x")j"), "`bind_password_file` must be given with"},
+      {File(R"j("bind_password_file": "/x")j"), "`bind_password_file` must be given with"},
+      {File(R"j("bind_dn": "x", "bind_password_file": "/x")j"), "`bind_dn` must be a DN"},
+      {File(R"j("groups": {"map": {"cn=x": "groups/x"}})j"), "`groups.attribute` or"},
+      {File(R"j("groups": {"attribute": "memberOf", "map": {}})j"), "`groups.map` must have"},
+      {File(R"j("groups": {"attribute": "memberOf", "map": {"cn=x": "x"}})j"), "`groups.map` must say"},
+      {File(R"j("groups": {"attribute": "memberOf", "map": {"x": "groups/x"}})j"), "`groups.map` must say"},
+      {File(R"j("groups": {"attribute": "memberOf", "map": {"cn=x": "groups/x", "CN=X": "groups/y"}})j"), "a DN twice"},
+      {File(R"j("cache_ttl_seconds": 601)j"), "`cache_ttl_seconds` must be a number from 0 to 600"},
+      {File(R"j("cache_ttl_seconds": -1)j"), "`cache_ttl_seconds` must be"},
+      {File(R"j("cache_ttl_seconds": 1.5)j"), "`cache_ttl_seconds` must be"},
+      {File(R"j("connections": 0)j"), "`connections` must be a number from 1 to 64"},
+      {File(R"j("connections": 65)j"), "`connections` must be"},
+      {File(R"j("connect_timeout_ms": 2001)j"), "`connect_timeout_ms` must be"},
+      {File(R"j("operation_timeout_ms": 99)j"), "`operation_timeout_ms` must be"},
   };
   for (const auto& [json, complaint] : cases) EXPECT_NE(Complaint(json).find(complaint), std::string::npos)
       << json << "\n" << Complaint(json);
@@ -124,9 +124,9 @@ TEST(DirectorySettingsTest, WhatIsWrongIsNamed) {
 
 TEST(DirectorySettingsTest, PasswordsGoInClearOnLoopbackOrWhereItIsAskedFor) {
   for (const char* host : {"127.0.0.1:1389", "[::1]", "localhost"}) {
-    EXPECT_EQ(Complaint(File(R"("start_tls": false, "uris": ["ldap://)" + std::string(host) + "\"]", "uris")), "none") << host;
+    EXPECT_EQ(Complaint(File(R"j("start_tls": false, "uris": ["ldap://)j" + std::string(host) + "\"]", "uris")), "none") << host;
   }
-  EXPECT_EQ(Complaint(File(R"("start_tls": false, "allow_clear_text": true)")), "none");
+  EXPECT_EQ(Complaint(File(R"j("start_tls": false, "allow_clear_text": true)j")), "none");
 }
 
 TEST(DirectorySettingsTest, FilesThatAreNamedAreReadBeforeTheyAreNeeded) {
@@ -134,14 +134,14 @@ TEST(DirectorySettingsTest, FilesThatAreNamedAreReadBeforeTheyAreNeeded) {
   std::filesystem::create_directory(folder);
   const std::string path = folder + "/directory.json", secret = folder + "/secret";
   ASSERT_TRUE(base::WriteFileAtomically(secret, "secret\n").ok());
-  ASSERT_TRUE(base::WriteFileAtomically(path, File(R"("bind_dn": "cn=x", "bind_password_file": ")" + secret + "\"")).ok());
+  ASSERT_TRUE(base::WriteFileAtomically(path, File(R"j("bind_dn": "cn=x", "bind_password_file": ")j" + secret + "\"")).ok());
   EXPECT_TRUE(LoadDirectorySettings(path).ok()) << LoadDirectorySettings(path).status();
   ASSERT_EQ(chmod(secret.c_str(), 0644), 0);
   const absl::Status readable = LoadDirectorySettings(path).status();
   EXPECT_TRUE(absl::IsFailedPrecondition(readable));
   EXPECT_NE(std::string(readable.message()).find(secret + " may be read by others"), std::string::npos) << readable;
   EXPECT_EQ(readable.message().find('\n'), absl::string_view::npos) << "one line";
-  ASSERT_TRUE(base::WriteFileAtomically(path, File(R"("ca_file": "/nonexistent/ca")")).ok());
+  ASSERT_TRUE(base::WriteFileAtomically(path, File(R"j("ca_file": "/nonexistent/ca")j")).ok());
   EXPECT_TRUE(absl::IsFailedPrecondition(LoadDirectorySettings(path).status()));
   EXPECT_TRUE(absl::IsFailedPrecondition(LoadDirectorySettings(folder + "/missing").status()));
 }

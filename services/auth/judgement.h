@@ -14,7 +14,7 @@ namespace gatepost::auth {
 struct Judgement {
   Outcome outcome = Outcome::kUnavailable;
   // Of a success; the user also of a failure, if it is known: for the log, never for the edge.
-  std::string user;  // `users/{id}`
+  std::string user;  // `users/{id}`; of a directory's users: directory.h
   std::string login;
   bool may_submit = false;
   bool may_relay = false;
@@ -24,7 +24,7 @@ struct Judgement {
   std::string credential;              // `users/{user}/credentials/{id}`; empty: none of ours
   std::optional<std::string> final;    // the mechanism's last words to the client
   // For the log: "wrong_password", "unknown", "disabled", "no_password", "network", "expired", "authzid", "prohibited",
-  // "store", "no_slot", "throttled".
+  // "store", "no_slot", "throttled"; of a directory also "ambiguous", "directory".
   std::string_view reason;
 };
 

@@ -39,7 +39,7 @@ std::string_view ValueFor(Placeholder placeholder, std::string_view login, std::
 std::optional<std::string> Spelling(const std::vector<std::string>& values, std::string_view wanted) {
   for (const std::string& value : values) {
     const std::optional<std::string> prepared = PrepareLogin(value);
-    if (prepared && LoginKey(*prepared) == LoginKey(wanted)) return prepared;
+    if (prepared && LoginKey(*prepared) == wanted) return prepared;
   }
   return std::nullopt;
 }
@@ -104,12 +104,11 @@ size_t LdapDirectory::waiting() const {
   return waiting_.size();
 }
 
-void LdapDirectory::Verify(std::string login, std::string password, std::shared_ptr<const std::atomic<bool>> cancelled,
-                           Done done) {
+void LdapDirectory::Verify(std::string login_key, std::string password,
+                           std::shared_ptr<const std::atomic<bool>> cancelled, Done done) {
   auto job = std::make_shared<Job>();
   job->asked = clock_.Now();
-  job->login_key = LoginKey(login);
-  job->login = std::move(login);
+  job->login_key = std::move(login_key);
   job->password = std::move(password);
   job->cancelled = std::move(cancelled);
   job->done = std::move(done);
@@ -194,8 +193,9 @@ DirectoryAnswer LdapDirectory::Ask(Worker* worker, const Job& job) {
       server = servers_.Pick(clock_.Now());
     }
     if (!server) break;
-    kept = kept && worker->server == server && worker->search.is_open() && worker->bind.is_open();
-    absl::Status status = Connect(worker, *server, deadline);
+    const bool connected = worker->server == server && worker->search.is_open() && worker->bind.is_open();
+    kept = kept && connected;
+    absl::Status status = connected ? absl::OkStatus() : Connect(worker, *server, deadline);
     if (status.ok()) {
       absl::StatusOr<DirectoryAnswer> answer = Judge(worker, job, deadline);
       if (answer.ok()) {
@@ -240,35 +240,30 @@ base::MonotonicTime LdapDirectory::StepEnd(std::chrono::milliseconds most, base:
 }
 
 absl::Status LdapDirectory::Connect(Worker* worker, size_t server, base::MonotonicTime deadline) {
-  if (worker->server != server) {
-    worker->search.Close();
-    worker->bind.Close();
-    worker->server = server;
-  }
+  // They share their fate: if one is gone, the other may be so without having noticed.
+  worker->search.Close();
+  worker->bind.Close();
+  worker->server = server;
   const LdapServer& target = settings_.servers[server];
-  if (!worker->search.is_open()) {
-    GATEPOST_RETURN_IF_ERROR(
-        worker->search.Open(target, settings_.ca_file, StepEnd(settings_.connect_timeout, deadline)));
-    if (!settings_.bind_dn.empty()) {
-      GATEPOST_ASSIGN_OR_RETURN(std::string password,
-                                base::ReadSecretFile(settings_.bind_password_file, kMostDirectoryPassword));
-      // An editor's last line feed is no part of it.
-      if (password.ends_with('\n')) password.pop_back();
-      const absl::StatusOr<bool> bound =
-          worker->search.Bind(settings_.bind_dn, password, StepEnd(settings_.connect_timeout, deadline));
-      Wipe(&password);
-      if (!bound.ok() || !*bound) worker->search.Close();
-      GATEPOST_RETURN_IF_ERROR(bound.status());
-      if (!*bound) return absl::FailedPreconditionError("the server refuses `bind_dn` or its password");
-    }
+  GATEPOST_RETURN_IF_ERROR(
+      worker->search.Open(target, settings_.ca_file, StepEnd(settings_.connect_timeout, deadline)));
+  if (!settings_.bind_dn.empty()) {
+    GATEPOST_ASSIGN_OR_RETURN(std::string password,
+                              base::ReadSecretFile(settings_.bind_password_file, kMostDirectoryPassword));
+    // An editor's last line feed is no part of it.
+    if (password.ends_with('\n')) password.pop_back();
+    const absl::StatusOr<bool> bound =
+        worker->search.Bind(settings_.bind_dn, password, StepEnd(settings_.connect_timeout, deadline));
+    Wipe(&password);
+    GATEPOST_RETURN_IF_ERROR(bound.status());
+    if (!*bound) return absl::FailedPreconditionError("the server refuses `bind_dn` or its password");
   }
-  if (worker->bind.is_open()) return absl::OkStatus();
   return worker->bind.Open(target, settings_.ca_file, StepEnd(settings_.connect_timeout, deadline));
 }
 
 absl::StatusOr<DirectoryAnswer> LdapDirectory::Judge(Worker* worker, const Job& job, base::MonotonicTime deadline) {
   const FilterTemplate& filter = settings_.users.filter;
-  const std::string_view wanted = ValueFor(filter.placeholder(), job.login, /*dn=*/"");
+  const std::string_view wanted = ValueFor(filter.placeholder(), job.login_key, /*dn=*/"");
   std::vector<std::string> attributes = {settings_.login_attribute};
   for (const std::string& more : {settings_.address_attribute, settings_.group_attribute}) {
     if (!more.empty() && std::find(attributes.begin(), attributes.end(), more) == attributes.end())
@@ -299,7 +294,7 @@ absl::StatusOr<DirectoryAnswer> LdapDirectory::Judge(Worker* worker, const Job& 
   GATEPOST_ASSIGN_OR_RETURN(answer.groups, GroupsOf(worker, job, *entry, deadline));
   answer.outcome = Outcome::kSuccess;
   answer.reason = "";
-  answer.login = filter.placeholder() == Placeholder::kLogin ? *spelling : job.login;
+  answer.login = filter.placeholder() == Placeholder::kLogin ? *spelling : job.login_key;
   answer.may_submit = settings_.may_submit;
   answer.may_relay = settings_.may_relay;
   answer.addresses = AddressesOf(entry->Values(settings_.address_attribute));
@@ -315,7 +310,7 @@ absl::StatusOr<std::vector<std::string>> LdapDirectory::GroupsOf(Worker* worker,
     GATEPOST_ASSIGN_OR_RETURN(
         const LdapEntries found,
         worker->search.Search(settings_.groups->base, settings_.groups->subtree,
-                              filter.With(ValueFor(filter.placeholder(), job.login, entry.dn)), {kNoAttributes},
+                              filter.With(ValueFor(filter.placeholder(), job.login_key, entry.dn)), {kNoAttributes},
                               kMostDirectoryGroups, StepEnd(settings_.operation_timeout, deadline)));
     // Which are missing nobody knows, and a list may be of those who may not.
     if (found.more) return absl::ResourceExhaustedError("a user is in more than 100 groups: narrow `groups.filter`");

@@ -44,7 +44,7 @@ class LdapDirectory final : public Directory {
   LdapDirectory& operator=(const LdapDirectory&) = delete;
 
   bool Serves(std::string_view login_key) const override;
-  void Verify(std::string login, std::string password, std::shared_ptr<const std::atomic<bool>> cancelled,
+  void Verify(std::string login_key, std::string password, std::shared_ptr<const std::atomic<bool>> cancelled,
               Done done) override;
 
   // Answers what has waited or taken too long, and cuts the connections it hangs on. Called every 100 ms or so.
@@ -59,7 +59,7 @@ class LdapDirectory final : public Directory {
  private:
   struct Job {
     base::MonotonicTime asked;
-    std::string login, login_key, password;
+    std::string login_key, password;
     std::shared_ptr<const std::atomic<bool>> cancelled;
     Done done;
     std::atomic<bool> answered{false};
@@ -76,7 +76,7 @@ class LdapDirectory final : public Directory {
   void Answer(Job* job, DirectoryAnswer answer);
   // Of the first server that can say.
   DirectoryAnswer Ask(Worker* worker, const Job& job);
-  // Opens what is not open.
+  // Anew.
   absl::Status Connect(Worker* worker, size_t server, base::MonotonicTime deadline);
   absl::StatusOr<DirectoryAnswer> Judge(Worker* worker, const Job& job, base::MonotonicTime deadline);
   absl::StatusOr<std::vector<std::string>> GroupsOf(Worker* worker, const Job& job, const LdapEntry& entry,

@@ -3,6 +3,7 @@
 // configuration.
 #include <algorithm>
 #include <chrono>
+#include <cstdlib>
 #include <memory>
 #include <optional>
 #include <string>
@@ -13,10 +14,12 @@
 #include "services/auth/credential_cache.h"
 #include "services/auth/credential_catalogue.h"
 #include "services/auth/credential_service.h"
+#include "services/auth/directory_settings.h"
 #include "services/auth/group_catalogue.h"
 #include "services/auth/group_service.h"
 #include "services/auth/gssapi.h"
 #include "services/auth/last_uses.h"
+#include "services/auth/ldap_directory.h"
 #include "services/auth/mechanisms.h"
 #include "services/auth/metrics.h"
 #include "services/auth/record_editor.h"
@@ -62,6 +65,7 @@ struct Options {
   std::string replay_cache;
   std::string token_issuers;
   std::string jwks_ca;
+  std::string directory;
   bool restored = false;
   bool reflection = false;
   rpc::IdentityFiles identity;
@@ -92,6 +96,9 @@ std::optional<int> ParseFlags(int argc, char** argv, Options* options) {
             "A JSON file that says whose bearer tokens are taken; without one OAUTHBEARER and XOAUTH2 are not served");
   flags.Add("jwks-ca", &options->jwks_ca,
             "PEM of the CAs believed when keys are fetched by HTTPS; empty: the system's");
+  flags.Add("directory", &options->directory,
+            "A JSON file that says where a directory of users is (LDAP): PLAIN and LOGIN ask it about logins of its domains "
+            "that are none of our own users'");
   flags.AddSwitch("restored", &options->restored, "The database was restored from a backup. For one start only");
   flags.AddSwitch("reflection", &options->reflection, "Offer gRPC server reflection, for development");
   rpc::AddIdentityFlags(&flags, &options->identity);
@@ -135,6 +142,8 @@ class Program {
   ThrottleMetrics throttle_metrics_;
   std::unique_ptr<ThrottleLedger> throttles_;
   std::unique_ptr<LastUses> last_uses_;
+  DirectoryMetrics directory_metrics_;
+  std::unique_ptr<LdapDirectory> directory_;  // nullptr: there is none
   std::unique_ptr<Authenticator> authenticator_;
   std::unique_ptr<Admission> admission_;
   std::unique_ptr<KeySource> key_source_;
@@ -159,6 +168,7 @@ Program::Program(const Options& options, const rpc::Process& process)
       clock_(process.clock),
       metrics_(registry_),
       throttle_metrics_(registry_),
+      directory_metrics_(registry_),
       host_({kProgram, rpc::Role::kAuth, options.listen, options.reflection, options.identity, options.service}, clock_,
             log_, registry_) {}
 
@@ -205,8 +215,12 @@ absl::Status Program::OpenStore() {
   GATEPOST_RETURN_IF_ERROR(throttles_->Start());
   last_uses_ = std::make_unique<LastUses>(*store_, clock_, log_, metrics_);
   last_uses_->Start();
+  if (!options_.directory.empty()) {
+    GATEPOST_ASSIGN_OR_RETURN(DirectorySettings settings, LoadDirectorySettings(options_.directory));
+    directory_ = std::make_unique<LdapDirectory>(std::move(settings), clock_, random_, log_, directory_metrics_);
+  }
   authenticator_ = std::make_unique<Authenticator>(*store_, *verifier_, cache_, *throttles_, *last_uses_,
-                                                   application_key, clock_, log_, metrics_);
+                                                   application_key, clock_, log_, metrics_, directory_.get());
   admission_ = std::make_unique<Admission>(*store_, *secrets_, *throttles_, *last_uses_, clock_, log_, metrics_);
   if (!options_.token_issuers.empty()) {
     GATEPOST_ASSIGN_OR_RETURN(const std::string text, base::ReadFile(options_.token_issuers));
@@ -249,6 +263,12 @@ void Program::AddMetrics() {
                              [this] { return static_cast<double>(verifier_->waiting()); });
   registry_.AddCounterFunction("gatepost_auth_argon2_total", "Runs of argon2id.",
                                [this] { return static_cast<double>(verifier_->runs()); });
+  if (directory_ == nullptr) return;
+  registry_.AddGaugeFunction("gatepost_auth_directory_up",
+                             "1: a server of the directory answers, as far as is known; 0: none does.",
+                             [this] { return directory_->up() ? 1 : 0; });
+  registry_.AddGaugeFunction("gatepost_auth_directory_queue", "Logins that wait to be asked about.",
+                             [this] { return static_cast<double>(directory_->waiting()); });
 }
 
 absl::Status Program::Start() {
@@ -270,6 +290,7 @@ void Program::CheckStore() {
 void Program::Run() {
   host_.Run(process_.signals, kTick, [this] {
     verifier_->Tick();
+    if (directory_ != nullptr) directory_->Tick();
     if (clock_.Now() - checked_ < kHealthCheck) return;
     checked_ = clock_.Now();
     sasl_service_->Tick();
@@ -278,11 +299,14 @@ void Program::Run() {
   host_.Stop([this] { sasl_service_->Drain(); });
   // Its last answers go to streams that are gone.
   verifier_->Stop();
+  if (directory_ != nullptr) directory_->Stop();
   host_.StopMetrics();
   log_.Info("stopped", {});
 }
 
 int Main(int argc, char** argv) {
+  // What libldap does is said by --directory alone, not by ldap.conf and its like.
+  setenv("LDAPNOINIT", "1", /*overwrite=*/1);
   Options options;
   if (const std::optional<int> exit_code = ParseFlags(argc, argv, &options)) return *exit_code;
   return rpc::RunProgram(kProgram, options.service.debug, [&](const rpc::Process& process) {
