@@ -1,0 +1,235 @@
+// What stands between a login and a directory: who is asked, who waits how long, what is held against whom. Servers that
+// answer are slapd's, in tests/interop/ldap_test.py; here is one that takes connections and says nothing.
+#include "services/auth/ldap_directory.h"
+
+#include <absl/synchronization/notification.h>
+#include <gtest/gtest.h>
+#include <netinet/in.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+#include <string>
+
+#include "services/auth/authenticator.h"
+#include "services/auth/limits.h"
+#include "services/base/fake_clock.h"
+#include "services/base/strings.h"
+#include "services/store/memory_store.h"
+
+namespace gatepost::auth {
+namespace {
+
+using namespace std::chrono_literals;
+
+class SilentServer {
+ public:
+  SilentServer() {
+    sockaddr_in address{.sin_family = AF_INET, .sin_addr = {htonl(INADDR_LOOPBACK)}};
+    EXPECT_EQ(bind(fd_, reinterpret_cast<sockaddr*>(&address), sizeof address), 0);
+    EXPECT_EQ(listen(fd_, 16), 0);
+    socklen_t size = sizeof address;
+    EXPECT_EQ(getsockname(fd_, reinterpret_cast<sockaddr*>(&address), &size), 0);
+    port_ = ntohs(address.sin_port);
+  }
+  ~SilentServer() { close(fd_); }
+  int port() const { return port_; }
+  // Waits for a connection, which stays open. Its descriptor.
+  int Accept() const { return accept(fd_, nullptr, nullptr); }
+
+ private:
+  const int fd_ = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
+  int port_ = 0;
+};
+
+class LdapDirectoryTest : public testing::Test {
+ protected:
+  DirectorySettings Settings(const std::string& uri) {
+    absl::StatusOr<DirectorySettings> settings = ParseDirectorySettings(base::StrCat(
+        R"({"name": "corp", "uris": [")", uri, R"("], "start_tls": false, "domains": ["corp.example"], "connections": 1,)",
+        R"j("users": {"base": "dc=x", "filter": "(mail={login})", "login_attribute": "mail"}})j"));
+    EXPECT_TRUE(settings.ok()) << settings.status();
+    return *std::move(settings);
+  }
+  // Where the answer will be.
+  struct Asked {
+    absl::Notification done;
+    DirectoryAnswer answer;
+    std::string_view Reason() {
+      done.WaitForNotification();
+      return answer.reason;
+    }
+  };
+  void Ask(LdapDirectory& directory, Asked* asked) {
+    directory.Verify("alice@corp.example", "secret", nullptr, [asked](DirectoryAnswer answer) {
+      asked->answer = std::move(answer);
+      asked->done.Notify();
+    });
+  }
+
+  base::FakeClock clock_;
+  base::SystemRandom random_;
+  base::SystemClock wall_;
+  base::Log log_{wall_, base::Log::Options{.fd = 2}};
+  DirectoryMetrics metrics_;
+};
+
+TEST_F(LdapDirectoryTest, LoginsOfItsDomainsAreServed) {
+  LdapDirectory directory(Settings("ldap://127.0.0.1:1"), clock_, random_, log_, metrics_);
+  EXPECT_TRUE(directory.Serves("alice@corp.example"));
+  EXPECT_TRUE(directory.Serves("a@b@corp.example"));
+  for (const char* other : {"", "alice", "corp.example", "@corp.example", "alice@corp.example.com", "alice@x.corp.example",
+                            "alice@", "alice@corp.example "}) {
+    EXPECT_FALSE(directory.Serves(other)) << other;
+  }
+}
+
+// libldap waits for ever in a TLS handshake.
+TEST_F(LdapDirectoryTest, AServerThatSaysNothingIsLeft) {
+  const SilentServer server;
+  LdapDirectory directory(Settings(base::StrCat("ldaps://127.0.0.1:", server.port())), clock_, random_, log_, metrics_);
+  Asked asked;
+  Ask(directory, &asked);
+  const int connection = server.Accept();
+  clock_.Advance(kDirectoryTime);
+  directory.Tick();
+  EXPECT_EQ(asked.Reason(), "directory");
+  EXPECT_EQ(asked.answer.outcome, Outcome::kUnavailable);
+  directory.Stop();
+  close(connection);
+}
+
+TEST_F(LdapDirectoryTest, ALoginWaitsTwoSecondsForAConnection) {
+  const SilentServer server;
+  LdapDirectory directory(Settings(base::StrCat("ldaps://127.0.0.1:", server.port())), clock_, random_, log_, metrics_);
+  Asked first, second;
+  Ask(directory, &first);
+  const int connection = server.Accept();
+  Ask(directory, &second);
+  clock_.Advance(kDirectoryWait - 1ms);
+  EXPECT_EQ(directory.waiting(), 1u);
+  clock_.Advance(1ms);
+  directory.Tick();
+  EXPECT_EQ(second.Reason(), "no_slot");
+  EXPECT_EQ(second.answer.outcome, Outcome::kUnavailable);
+  EXPECT_EQ(first.Reason(), "directory") << "connecting takes a second at most";
+  close(connection);
+}
+
+TEST_F(LdapDirectoryTest, BeyondAThousandThatWaitNobodyDoes) {
+  const SilentServer server;
+  LdapDirectory directory(Settings(base::StrCat("ldaps://127.0.0.1:", server.port())), clock_, random_, log_, metrics_);
+  Asked first, beyond;
+  Ask(directory, &first);
+  const int connection = server.Accept();
+  std::vector<Asked> waiting(kMostDirectoryWaiting);
+  for (Asked& one : waiting) Ask(directory, &one);
+  EXPECT_FALSE(waiting.back().done.HasBeenNotified());
+  Ask(directory, &beyond);
+  EXPECT_TRUE(beyond.done.HasBeenNotified());
+  EXPECT_EQ(beyond.Reason(), "no_slot");
+  directory.Stop();
+  EXPECT_EQ(waiting.back().Reason(), "directory") << "what waits at the end is answered";
+  close(connection);
+}
+
+TEST_F(LdapDirectoryTest, WhileNoServerAnswersNobodyTries) {
+  int port = 0;
+  {
+    const SilentServer gone;
+    port = gone.port();
+  }
+  LdapDirectory directory(Settings(base::StrCat("ldap://127.0.0.1:", port)), clock_, random_, log_, metrics_);
+  Asked first;
+  Ask(directory, &first);
+  EXPECT_EQ(first.Reason(), "directory");
+  EXPECT_FALSE(directory.up());
+}
+
+// Says what a test wants.
+class FakeDirectory final : public Directory {
+ public:
+  bool Serves(std::string_view login_key) const override { return login_key.ends_with("@corp.example"); }
+  void Verify(std::string login_key, std::string password, std::shared_ptr<const std::atomic<bool>> /*cancelled*/,
+              Done done) override {
+    asked.push_back(login_key + " " + password);
+    done(answer);
+  }
+  DirectoryAnswer answer;
+  std::vector<std::string> asked;
+};
+
+class AskedDirectoryTest : public LdapDirectoryTest {
+ protected:
+  AskedDirectoryTest() {
+    directory_.answer = {.outcome = Outcome::kSuccess,
+                         .reason = "",
+                         .user = "directories/corp/users/alice@corp.example",
+                         .login = "Alice@corp.example",
+                         .may_submit = true,
+                         .groups = {"groups/relay"},
+                         .addresses = {"sales@corp.example"}};
+  }
+  ~AskedDirectoryTest() override { verifier_.Stop(); }
+
+  Judgement Judge(const std::string& login, const std::string& password, const std::string& authorization = "") {
+    Judgement result;
+    absl::Notification done;
+    authenticator_.Judge({.authorization = authorization, .login = login, .password = password}, "", client_, nullptr,
+                         [&](Judgement judgement) {
+                           result = std::move(judgement);
+                           done.Notify();
+                         });
+    done.WaitForNotification();
+    return result;
+  }
+
+  const base::IpAddress client_ = *base::IpAddress::Parse("192.0.2.1");
+  const Metrics auth_metrics_;
+  store::MemoryStore store_{clock_, random_};
+  Verifier verifier_{1, clock_, random_, auth_metrics_};
+  CredentialCache cache_{clock_, random_};
+  ThrottleMetrics throttle_metrics_;
+  ThrottleLedger throttles_{store_, clock_, random_, log_, throttle_metrics_, {{}, std::string(32, 'k')}};
+  LastUses last_uses_{store_, clock_, log_, auth_metrics_};
+  FakeDirectory directory_;
+  Authenticator authenticator_{store_,     verifier_, cache_, throttles_,    last_uses_, std::string(32, 'a'),
+                               clock_, log_,      auth_metrics_, &directory_};
+};
+
+TEST_F(AskedDirectoryTest, WhatItSaysIsWhatTheClientIs) {
+  const Judgement judgement = Judge("ALICE@corp.example", "\xe2\x85\xa8");
+  EXPECT_EQ(directory_.asked, std::vector<std::string>{"alice@corp.example IX"}) << "prepared";
+  EXPECT_EQ(judgement.outcome, Outcome::kSuccess);
+  EXPECT_EQ(judgement.user, "directories/corp/users/alice@corp.example");
+  EXPECT_EQ(judgement.login, "Alice@corp.example");
+  EXPECT_TRUE(judgement.may_submit);
+  EXPECT_FALSE(judgement.may_relay);
+  EXPECT_EQ(judgement.groups, std::vector<std::string>{"groups/relay"});
+  EXPECT_EQ(judgement.addresses, std::vector<std::string>{"sales@corp.example"});
+  EXPECT_EQ(verifier_.runs(), 0u) << "no argon2id beside it";
+}
+
+TEST_F(AskedDirectoryTest, WhatNobodyMayClaimIsNotAsked) {
+  EXPECT_EQ(Judge("alice@corp.example", "").outcome, Outcome::kCredentials);
+  EXPECT_EQ(Judge("alice@corp.example", std::string("a\0b", 3)).outcome, Outcome::kCredentials);
+  EXPECT_EQ(Judge("alice@corp.example", "secret", "bob@corp.example").reason, "authzid");
+  EXPECT_EQ(Judge("alice@example.com", "secret").reason, "unknown");
+  EXPECT_TRUE(directory_.asked.empty());
+  EXPECT_EQ(verifier_.runs(), 4u);
+}
+
+TEST_F(AskedDirectoryTest, WrongPasswordsAreCountedAndTheDirectoryIsSparedThen) {
+  directory_.answer = {.outcome = Outcome::kCredentials, .reason = "wrong_password"};
+  const size_t most = ThrottleFigures().pair;
+  for (size_t i = 0; i < most; ++i) EXPECT_EQ(Judge("alice@corp.example", std::to_string(i)).outcome, Outcome::kCredentials);
+  EXPECT_EQ(Judge("alice@corp.example", "right").outcome, Outcome::kThrottled);
+  EXPECT_EQ(directory_.asked.size(), most);
+}
+
+TEST_F(AskedDirectoryTest, WhatNobodyCouldJudgeIsHeldAgainstNobody) {
+  directory_.answer = {.outcome = Outcome::kUnavailable, .reason = "directory"};
+  for (int i = 0; i < 200; ++i) EXPECT_EQ(Judge("alice@corp.example", std::to_string(i)).outcome, Outcome::kUnavailable);
+}
+
+}  // namespace
+}  // namespace gatepost::auth
