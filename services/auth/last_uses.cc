@@ -1,7 +1,5 @@
 #include "services/auth/last_uses.h"
 
-#include <absl/time/time.h>
-
 #include <memory>
 #include <optional>
 #include <utility>
@@ -18,7 +16,7 @@ namespace {
 
 using base::StrCat;
 
-constexpr absl::Duration kFlushEvery = absl::Seconds(5);
+constexpr std::chrono::seconds kFlushEvery{5};
 constexpr int kTries = 5;
 constexpr size_t kBatch = 500;
 
@@ -68,10 +66,7 @@ absl::StatusOr<bool> IsOfSomething(store::View& view, std::string_view key) {
 
 LastUses::~LastUses() {
   if (!thread_.joinable()) return;
-  {
-    absl::MutexLock lock(&stop_mutex_);
-    stop_ = true;
-  }
+  stop_.Ring();
   thread_.join();
 }
 
@@ -83,11 +78,7 @@ void LastUses::Run() {
   bool failing = false;
   bool stop = false;
   while (!stop) {
-    {
-      absl::MutexLock lock(&stop_mutex_);
-      stop_mutex_.AwaitWithTimeout(absl::Condition(&stop_), kFlushEvery);
-      stop = stop_;
-    }
+    stop = stop_.Wait(kFlushEvery);
     const absl::Status status = Flush();
     // Said once: it is tried again with what comes next.
     if (!status.ok() && !std::exchange(failing, true))

@@ -22,6 +22,7 @@
 #include "gatepost/auth/v1/credential.pb.h"
 #include "gatepost/auth/v1/user.pb.h"
 #include "services/auth/metrics.h"
+#include "services/base/bell.h"
 #include "services/base/clock.h"
 #include "services/base/ip_address.h"
 #include "services/base/log.h"
@@ -69,8 +70,7 @@ class LastUses {
   // When the record was last noted, so that not each login writes; older ones than a minute are let go.
   absl::flat_hash_map<std::string, base::MonotonicTime> noted_ ABSL_GUARDED_BY(mutex_);
 
-  absl::Mutex stop_mutex_;
-  bool stop_ ABSL_GUARDED_BY(stop_mutex_) = false;
+  base::Bell stop_;  // Rung at the end.
   std::thread thread_;
 };
 

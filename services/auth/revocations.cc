@@ -1,7 +1,5 @@
 #include "services/auth/revocations.h"
 
-#include <absl/time/time.h>
-
 #include <memory>
 #include <optional>
 #include <utility>
@@ -14,7 +12,7 @@
 namespace gatepost::auth {
 namespace {
 
-constexpr absl::Duration kPoll = absl::Milliseconds(500);
+constexpr std::chrono::milliseconds kPoll{500};
 constexpr base::Duration kCleanEvery = std::chrono::minutes(10);
 constexpr size_t kBatch = 1'000;
 constexpr size_t kBatchOctets = 1 << 20;
@@ -27,19 +25,14 @@ Revocations::Revocations(store::RecordStore& store, const base::Clock& clock, ba
 Revocations::~Revocations() {
   if (!thread_.joinable()) return;
   store_.SetListener({});
-  {
-    absl::MutexLock lock(&wake_mutex_);
-    stop_ = true;
-  }
+  stop_ = true;
+  bell_.Ring();
   thread_.join();
 }
 
 absl::Status Revocations::Start() {
   GATEPOST_RETURN_IF_ERROR(Refresh());
-  store_.SetListener([this](int64_t) {
-    absl::MutexLock lock(&wake_mutex_);
-    wake_ = true;
-  });
+  store_.SetListener([this](int64_t) { bell_.Ring(); });
   thread_ = std::thread([this] { Run(); });
   return absl::OkStatus();
 }
@@ -48,13 +41,8 @@ void Revocations::Run() {
   base::MonotonicTime cleaned = clock_.Now();
   bool failing = false;
   while (true) {
-    {
-      absl::MutexLock lock(&wake_mutex_);
-      const auto due = [this]() ABSL_EXCLUSIVE_LOCKS_REQUIRED(wake_mutex_) { return wake_ || stop_; };
-      wake_mutex_.AwaitWithTimeout(absl::Condition(&due), kPoll);
-      if (stop_) return;
-      wake_ = false;
-    }
+    bell_.Wait(kPoll);
+    if (stop_) return;
     absl::Status status = Refresh();
     if (status.ok() && clock_.Now() - cleaned >= kCleanEvery) {
       cleaned = clock_.Now();

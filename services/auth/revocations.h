@@ -7,6 +7,7 @@
 #include <absl/status/status.h>
 #include <absl/synchronization/mutex.h>
 
+#include <atomic>
 #include <cstdint>
 #include <map>
 #include <set>
@@ -14,6 +15,7 @@
 #include <thread>
 
 #include "services/auth/metrics.h"
+#include "services/base/bell.h"
 #include "services/base/clock.h"
 #include "services/base/log.h"
 #include "services/store/record_store.h"
@@ -61,9 +63,8 @@ class Revocations {
   std::map<std::string, base::WallTime> since_ ABSL_GUARDED_BY(mutex_);
   std::set<RevocationSink*> sinks_ ABSL_GUARDED_BY(mutex_);
 
-  absl::Mutex wake_mutex_;
-  bool wake_ ABSL_GUARDED_BY(wake_mutex_) = false;
-  bool stop_ ABSL_GUARDED_BY(wake_mutex_) = false;
+  base::Bell bell_;  // Rung by the store's changes, and at the end.
+  std::atomic<bool> stop_ = false;
   std::thread thread_;
 };
 

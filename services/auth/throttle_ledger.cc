@@ -1,6 +1,5 @@
 #include "services/auth/throttle_ledger.h"
 
-#include <absl/time/time.h>
 #include <nettle/hmac.h>
 
 #include <charconv>
@@ -18,7 +17,7 @@ namespace {
 
 constexpr std::string_view kFailures = "failures/";
 constexpr std::string_view kKnown = "known/";
-constexpr absl::Duration kExchangeEvery = absl::Milliseconds(250);
+constexpr std::chrono::milliseconds kExchangeEvery{250};
 constexpr base::Duration kCleanEvery = std::chrono::hours(1);
 constexpr std::chrono::hours kKnownTime{30 * 24};
 // A known pair's record is written again when it is older than this.
@@ -98,10 +97,7 @@ ThrottleLedger::ThrottleLedger(store::RecordStore& store, const base::Clock& clo
 
 ThrottleLedger::~ThrottleLedger() {
   if (!thread_.joinable()) return;
-  {
-    absl::MutexLock lock(&stop_mutex_);
-    stop_ = true;
-  }
+  stop_.Ring();
   thread_.join();
 }
 
@@ -114,12 +110,7 @@ absl::Status ThrottleLedger::Start() {
 void ThrottleLedger::Run() {
   base::MonotonicTime cleaned = clock_.Now();
   bool failing = false;
-  for (;;) {
-    {
-      absl::MutexLock lock(&stop_mutex_);
-      stop_mutex_.AwaitWithTimeout(absl::Condition(&stop_), kExchangeEvery);
-      if (stop_) break;
-    }
+  while (!stop_.Wait(kExchangeEvery)) {
     absl::Status status = Exchange();
     if (status.ok() && clock_.Now() - cleaned >= kCleanEvery) {
       cleaned = clock_.Now();

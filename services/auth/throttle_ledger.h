@@ -23,6 +23,7 @@
 #include <vector>
 
 #include "services/auth/throttle.h"
+#include "services/base/bell.h"
 #include "services/base/clock.h"
 #include "services/base/ip_address.h"
 #include "services/base/log.h"
@@ -111,8 +112,7 @@ class ThrottleLedger {
   uint64_t batches_ ABSL_GUARDED_BY(exchange_mutex_) = 0;
   std::deque<Written> written_ ABSL_GUARDED_BY(exchange_mutex_);
 
-  absl::Mutex stop_mutex_;
-  bool stop_ ABSL_GUARDED_BY(stop_mutex_) = false;
+  base::Bell stop_;  // Rung at the end.
   std::thread thread_;
 };
 

@@ -1,6 +1,5 @@
 #include "services/base/log.h"
 
-#include <absl/time/time.h>
 #include <poll.h>
 #include <unistd.h>
 
@@ -14,9 +13,8 @@
 namespace gatepost::base {
 namespace {
 
-// How long, and up to how many octets, lines are gathered for one write.
-constexpr absl::Duration kBatch = absl::Milliseconds(10);
-constexpr size_t kBatchOctets = 64 << 10;
+// How long lines are gathered for one write.
+constexpr std::chrono::milliseconds kBatch{10};
 
 // How many octets the well-formed character at the front takes; 0: it is not well-formed.
 size_t CharacterLength(std::string_view text) {
@@ -124,15 +122,13 @@ void Log::Run() {
       mutex_.Await(absl::Condition(
           +[](Log* log) ABSL_EXCLUSIVE_LOCKS_REQUIRED(log->mutex_) { return log->stop_ || !log->waiting_.empty(); },
           this));
-      // Lines that come within a moment leave in one write: a wake-up and a system call for each would cost more than the
-      // line itself. (performance.md)
-      mutex_.AwaitWithTimeout(absl::Condition(
-                                  +[](Log* log) ABSL_EXCLUSIVE_LOCKS_REQUIRED(log->mutex_) {
-                                    return log->stop_ || log->waiting_.size() > kBatchOctets;
-                                  },
-                                  this),
-                              kBatch);
       if (waiting_.empty()) return;
+    }
+    // Lines that come within a moment leave in one write: a wake-up and a system call for each would cost more than the
+    // line itself (performance.md). Not a timed wait on the mutex: see bell.h.
+    if (!stopping_.load(std::memory_order_acquire)) std::this_thread::sleep_for(kBatch);
+    {
+      absl::MutexLock lock(&mutex_);
       taken.swap(waiting_);
     }
     if (!WriteAll(taken)) {

@@ -2,14 +2,13 @@
 
 #include <utility>
 
-#include "absl/time/clock.h"
 #include "services/base/strings.h"
 
 namespace gatepost::config {
 namespace {
 
 // Heartbeats and deadlines are looked at so often; changes wake the thread at once.
-const absl::Duration kTick = absl::Milliseconds(500);
+constexpr std::chrono::milliseconds kTick{500};
 
 }  // namespace
 
@@ -74,13 +73,19 @@ void WatchHub::Remove(WatchStream* stream) {
 }
 
 void WatchHub::Wake(WatchStream* stream) {
-  absl::MutexLock lock(&mutex_);
-  wakened_streams_.insert(stream);
+  {
+    absl::MutexLock lock(&mutex_);
+    wakened_streams_.insert(stream);
+  }
+  bell_.Ring();
 }
 
 void WatchHub::WakeForAll() {
-  absl::MutexLock lock(&mutex_);
-  all_ = true;
+  {
+    absl::MutexLock lock(&mutex_);
+    all_ = true;
+  }
+  bell_.Ring();
 }
 
 void WatchHub::Drain() {
@@ -101,8 +106,9 @@ void WatchHub::Stop() {
   {
     absl::MutexLock lock(&mutex_);
     stopped_ = true;
-      for (const auto& [key, stream] : streams_) streams.push_back(stream);
+    for (const auto& [key, stream] : streams_) streams.push_back(stream);
   }
+  bell_.Ring();
   for (const auto& stream : streams) stream->Abort();
   if (thread_.joinable()) thread_.join();
 }
@@ -124,17 +130,18 @@ void WatchHub::Serve(const std::shared_ptr<WatchStream>& stream, std::set<std::s
 }
 
 void WatchHub::Run() {
-  absl::Time tick = absl::Now();
+  auto tick = std::chrono::steady_clock::now();
   while (true) {
+    bell_.Wait(tick - std::chrono::steady_clock::now());
+    const auto now = std::chrono::steady_clock::now();
     std::vector<std::shared_ptr<WatchStream>> streams;
     {
       absl::MutexLock lock(&mutex_);
-      const bool wakened = mutex_.AwaitWithDeadline(absl::Condition(this, &WatchHub::HasWork), tick);
       if (stopped_) return;
-      const bool all = all_ || !wakened;
+      const bool all = all_ || now >= tick;
       for (const auto& [key, stream] : streams_)
         if (all || wakened_streams_.contains(key)) streams.push_back(stream);
-      if (all) tick = absl::Now() + kTick;
+      if (all) tick = now + kTick;
       all_ = false;
       wakened_streams_.clear();
     }

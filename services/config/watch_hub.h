@@ -16,6 +16,7 @@
 
 #include "absl/base/thread_annotations.h"
 #include "absl/synchronization/mutex.h"
+#include "services/base/bell.h"
 #include "services/base/clock.h"
 #include "services/base/log.h"
 #include "services/config/edge_registry.h"
@@ -70,7 +71,6 @@ class WatchHub {
 
  private:
   void Run();
-  bool HasWork() const ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_) { return all_ || stopped_ || !wakened_streams_.empty(); }
   void WakeForAll();
   void Serve(const std::shared_ptr<WatchStream>& stream, std::set<std::string>* failing);
 
@@ -80,6 +80,7 @@ class WatchHub {
   std::atomic<int64_t> current_ = 0;
   UnitBuilder builder_;  // Of the thread.
 
+  base::Bell bell_;  // Rung when something of these has changed for the thread.
   absl::Mutex mutex_;
   bool all_ ABSL_GUARDED_BY(mutex_) = false;                         // Every stream is to be looked at,
   std::set<WatchStream*> wakened_streams_ ABSL_GUARDED_BY(mutex_);  // or these.
