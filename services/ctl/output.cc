@@ -166,6 +166,7 @@ std::string IdOf(std::string_view name) {
 
 std::string RelativeTime(int64_t seconds, int64_t now) {
   const int64_t distance = std::llabs(seconds - now);
+  if (distance == 0) return "now";
   std::string amount;
   if (distance < 120) {
     amount = std::to_string(distance) + " s";

@@ -328,7 +328,9 @@ int Run(const Options& options) {
   configurator.Flush();
   probe.Stop();
   metrics_timer.cancel();
-  signals.cancel();
+  // Who asks again while the last objects go changes nothing.
+  signals.clear();
+  for (const int again : {SIGTERM, SIGINT}) std::signal(again, SIG_IGN);
   if (watch) watch->Stop();
   for (WorkerParts& parts : workers) {
     if (parts.auth) parts.worker->Do([auth = parts.auth.get()] { auth->Stop(); });

@@ -1,13 +1,21 @@
 #!/usr/bin/python3
-"""The systemd units: systemd finds no fault in them, their exposure is low, and the programs have the flags that they are given."""
+"""The systemd units: systemd finds no fault in them, their exposure is low, the programs have the flags that they are given, and tell
+systemd (Type=notify) when they serve and when they end."""
 import os
 import pathlib
 import re
 import shutil
+import signal
+import socket
+import struct
 import subprocess
 import sys
 import tempfile
 import unittest
+
+sys.path.insert(0, os.path.join(os.path.dirname(os.path.realpath(__file__)), "..", "integration"))
+from harness.cluster import Cluster, Edge  # noqa: E402
+from harness.processes import wait_for  # noqa: E402
 
 UNITS = pathlib.Path("deploy/systemd").resolve()
 SERVICES = ("edge", "config", "auth")
@@ -63,6 +71,57 @@ class Units(unittest.TestCase):
 
     def test_an_edge_is_given_the_time_that_a_drain_may_take(self):
         self.assertIn("\nTimeoutStopSec=660s\n", (UNITS / "gatepost-edge.service").read_text())
+
+    def test_all_are_of_type_notify(self):
+        for name in SERVICES:
+            self.assertIn("\nType=notify\n", (UNITS / f"gatepost-{name}.service").read_text())
+
+
+class Supervisor:
+    """systemd's end of $NOTIFY_SOCKET: what each process said, by its pid."""
+
+    def __init__(self, path):
+        self.socket = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM | socket.SOCK_NONBLOCK)
+        self.socket.setsockopt(socket.SOL_SOCKET, socket.SO_PASSCRED, 1)
+        self.socket.bind(str(path))
+        self.said = {}
+
+    def heard(self, process):
+        while True:
+            try:
+                text, attached, _, _ = self.socket.recvmsg(200, 100)
+            except BlockingIOError:
+                return self.said.get(process.pid, [])
+            self.said.setdefault(struct.unpack("iii", attached[0][2])[0], []).append(text.decode())
+
+    def wait(self, process, *states):
+        wait_for(lambda: self.heard(process) == list(states), 30, f"{process.name} says {states}")
+
+
+class Notify(unittest.TestCase):
+
+    def test_each_program_says_when_it_serves_and_when_it_ends(self):
+        cluster = Cluster()
+        self.addCleanup(cluster.stop)
+        supervisor = Supervisor(cluster.folder / "notify")
+        self.addCleanup(supervisor.socket.close)
+        os.environ["NOTIFY_SOCKET"] = str(cluster.folder / "notify")
+        self.addCleanup(os.environ.pop, "NOTIFY_SOCKET")
+        cluster.start()
+        supervisor.wait(cluster.config, "READY=1")
+        supervisor.wait(cluster.auth, "READY=1")
+        # An edge is not ready without a configuration, and is with one that has no virtual server yet.
+        cluster.config.kill()
+        edge = cluster.edges["edge1"] = Edge(cluster, "edge1", 0, 1, [])
+        edge.event("start")
+        self.assertEqual(supervisor.heard(edge), [])
+        cluster.start_config()
+        supervisor.wait(edge, "READY=1")
+        for process in (edge, cluster.auth, cluster.config):
+            process.signal(signal.SIGTERM)
+            supervisor.wait(process, "READY=1", "STOPPING=1")
+        for process in (edge, cluster.auth, cluster.config):
+            self.assertEqual(process.stop(), 0)
 
 
 if __name__ == "__main__":
