@@ -103,7 +103,9 @@ std::string FilterTemplate::With(std::string_view value) const {
 std::optional<std::string> DnKey(std::string_view dn) {
   if (dn.empty() || dn.size() > kMostDn || dn.find('\0') != dn.npos || !base::IsValidUtf8(dn)) return std::nullopt;
   LDAPDN parsed = nullptr;
-  berval text{dn.size(), const_cast<char*>(dn.data())};
+  // libldap reads on until there is a NUL, whatever the length says.
+  std::string terminated(dn);
+  berval text{terminated.size(), terminated.data()};
   if (ldap_bv2dn(&text, &parsed, LDAP_DN_FORMAT_LDAPV3) != LDAP_SUCCESS || parsed == nullptr) return std::nullopt;
   std::string key;
   for (LDAPRDN* rdn = parsed; *rdn != nullptr; ++rdn) {
