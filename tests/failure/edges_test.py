@@ -39,7 +39,7 @@ class Sender(threading.Thread):
         super().__init__(daemon=True)
         self.number, self.test = number, test
         self.random = random.Random(number)
-        self.cut = []  # (edge, fate): sessions that ended without a reply
+        self.cut = []  # (edge, fate): sessions that ended without a reply; no fate: between transactions
         self.turned_away = 0
         self.acked_at = time.monotonic()
         self.longest_wait = 0.0
@@ -56,7 +56,7 @@ class Sender(threading.Thread):
             self.failure = error
 
     def session(self, edge):
-        attempt = None
+        begun = None  # the attempt whose transaction the edge has begun
         try:
             with Client(edge.port("mail"), seconds=60) as client:
                 if not client.banner.startswith("220"):
@@ -72,6 +72,7 @@ class Sender(threading.Thread):
                             # An edge that drains says 421 between transactions.
                             attempt.fate = books.REFUSED
                             return
+                        begun = attempt
                     octets = books.stuffed(octets)
                     # In pieces, so that an edge dies anywhere in a message.
                     while len(octets) > 200 and self.random.random() < 0.7:
@@ -87,12 +88,12 @@ class Sender(threading.Thread):
                         self.longest_wait, self.acked_at = max(self.longest_wait, now - self.acked_at), now
                     elif not attempt.reply.startswith("451 4.4.2"):
                         attempt.fate = books.REFUSED
-                    attempt = None
+                    begun = None
                 client.command("QUIT")
         except ConnectionRefusedError:
             self.turned_away += 1
         except (OSError, Closed):
-            self.cut.append((edge, attempt and attempt.fate))
+            self.cut.append((edge, begun and begun.fate))
 
 
 class Edges(unittest.TestCase):
@@ -149,7 +150,7 @@ class Edges(unittest.TestCase):
             self.assertFalse(sender.is_alive())
             self.assertIsNone(sender.failure)
         cut = [c for s in self.senders for c in s.cut]
-        self.assertEqual([(e.name, fate) for e, fate in cut if e not in self.dead], [], "sessions of an edge that was not killed")
+        self.assertEqual([(e.name, fate) for e, fate in cut if fate and e not in self.dead], [], "transactions of an edge that was not killed")
         stored = []
         for message in list(self.upstream.messages):
             header, body = message.body.split(b"\r\n\r\n", 1)
