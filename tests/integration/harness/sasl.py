@@ -87,7 +87,8 @@ class ExportingSocket:
 
 class SaslClient(Client):
     """tls: "TLSv1.3", "TLSv1.2", "TLSv1.2 without EMS" (by pyOpenSSL: `exporter()` works), True (Python's) or None."""
-    VERSIONS = {"TLSv1.3": (SSL.TLS1_3_VERSION, True), "TLSv1.2": (SSL.TLS1_2_VERSION, True), "TLSv1.2 without EMS": (SSL.TLS1_2_VERSION, False)}
+    VERSIONS = {"TLSv1.3": (SSL.TLS1_3_VERSION, True), "TLSv1.2": (SSL.TLS1_2_VERSION, True),
+                "TLSv1.2 without EMS": (SSL.TLS1_2_VERSION, False)}
 
     def __init__(self, port, tls=True, source=None, context=None):
         self.source = source or stranger()
