@@ -73,7 +73,7 @@ class Demo:
 
     def command(self, *arguments):
         """gatepostctl with what it needs to reach the pods."""
-        server = "auth" if arguments[0] in ("user", "group", "throttle") else "config"
+        server = "auth" if arguments[0] in ("user", "group", "credential", "throttle") else "config"
         argv = [self.program, "--config-address", f"{self.addresses['gatepost-config']}:2050", "--auth-address", f"{self.addresses['gatepost-auth']}:2060",
                 "--server-name", f"gatepost-{server}", "--cert", self.pki / "admin-main.crt", "--key", self.pki / "admin-main.key",
                 "--ca", self.pki / "ca.crt", *arguments]
