@@ -1,5 +1,4 @@
 // SCRAM, NTLM, EXTERNAL and what is served, over real gRPC. threats.md A6, A9, A11.
-#include <gsasl.h>
 #include <gtest/gtest.h>
 
 #include <fstream>
@@ -7,10 +6,9 @@
 
 #include "services/auth/limits.h"
 #include "services/auth/scram_secret.h"
+#include "services/auth/test_clients.h"
 #include "services/auth/test_world.h"
 #include "services/base/base64.h"
-#include "services/sasl/nt_hash.h"
-#include "services/sasl/ntlm_message.h"
 
 namespace gatepost::auth {
 namespace {
@@ -29,38 +27,6 @@ std::string Say(const AuthenticateResponse& response) {
   if (response.has_failure()) return Failure::Category_Name(response.failure().category());
   return "?";
 }
-
-// GNU SASL's client.
-class ScramClient {
- public:
-  ScramClient(const char* mechanism, const std::string& login, const std::string& password,
-              const std::string& authzid = "", const std::string& exporter = "") {
-    EXPECT_EQ(gsasl_init(&context_), GSASL_OK);
-    EXPECT_EQ(gsasl_client_start(context_, mechanism, &session_), GSASL_OK);
-    gsasl_property_set(session_, GSASL_AUTHID, login.c_str());
-    gsasl_property_set(session_, GSASL_PASSWORD, password.c_str());
-    if (!authzid.empty()) gsasl_property_set(session_, GSASL_AUTHZID, authzid.c_str());
-    if (!exporter.empty()) gsasl_property_set(session_, GSASL_CB_TLS_EXPORTER, base::Base64Encode(exporter).c_str());
-  }
-  ~ScramClient() {
-    gsasl_finish(session_);
-    gsasl_done(context_);
-  }
-  std::string Step(const std::string& in) {
-    char* out = nullptr;
-    size_t size = 0;
-    code_ = gsasl_step(session_, in.data(), in.size(), &out, &size);
-    std::string octets = out == nullptr ? std::string() : std::string(out, size);
-    gsasl_free(out);
-    return octets;
-  }
-  int code() const { return code_; }
-
- private:
-  Gsasl* context_ = nullptr;
-  Gsasl_session* session_ = nullptr;
-  int code_ = GSASL_OK;
-};
 
 class MechanismsTest : public testing::Test {
  protected:
@@ -204,28 +170,6 @@ TEST_F(MechanismsTest, ScramAnswersUnknownDisabledAndMistakenUsersAlike) {
   EXPECT_EQ(sizes.size(), 1u);
 }
 
-std::string Little(uint64_t value, size_t octets) {
-  std::string out;
-  for (size_t i = 0; i < octets; ++i) out.push_back(static_cast<char>(value >> (8 * i) & 0xff));
-  return out;
-}
-
-// An AUTHENTICATE without a MIC.
-std::string NtlmAnswer(const std::string& challenge, const std::string& user, const std::string& password) {
-  const std::string blob = "\1\1"s + std::string(26, '\0') + std::string(8, '\0');
-  const sasl::Md5 key = sasl::NtlmV2Key(sasl::NtHashOf(password), sasl::ToUtf16(user), "");
-  const auto text = [](const sasl::Md5& digest) {
-    return std::string(reinterpret_cast<const char*>(digest.data()), digest.size());
-  };
-  const std::string response = text(sasl::HmacMd5(text(key), challenge.substr(24, 8) + blob)) + blob;
-  std::string out = "NTLMSSP\0\3\0\0\0"s, payload;
-  for (const std::string& field : {""s, response, ""s, sasl::ToUtf16(user), ""s, ""s}) {
-    out += Little(field.size(), 2) + Little(field.size(), 2) + Little(64 + payload.size(), 4);
-    payload += field;
-  }
-  return out + Little(sasl::kNtlmUnicode | sasl::kNtlmNtlm, 4) + payload;
-}
-
 TEST_F(MechanismsTest, NtlmIsServedWhileAUserHasAHash) {
   EdgeStream edge(world_);
   const auto serves = [&] {
@@ -255,8 +199,7 @@ TEST_F(MechanismsTest, NtlmProvesWhoKnowsThePassword) {
     EdgeStream edge(world_);
     v1::Start start = StartOf("NTLM");
     start.set_default_domain("example.com");
-    Begin(edge, 1, start,
-          "NTLMSSP\0\1\0\0\0"s + Little(sasl::kNtlmUnicode | sasl::kNtlmNtlm, 4) + std::string(16, '\0'));
+    Begin(edge, 1, start, NtlmHello());
     AuthenticateResponse answer = edge.Answer();
     if (!answer.has_challenge()) return Say(answer);
     edge.Respond(1, NtlmAnswer(answer.challenge().data(), user, password));

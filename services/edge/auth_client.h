@@ -3,8 +3,8 @@
 // An exchange lives on the stream where it began. Whatever is not an explicit answer to a question that was asked is
 // "cannot say" (AuthUnavailable): a deadline of 5 s, a stream that ends, an answer out of turn. Answers to unknown
 // exchanges are dropped and counted. A stream whose answers stay away several times in a row is not asked for a while
-// (circuit_breaker.h): who comes then hears so at once. A stream that is 4 to 5 min old, or whose server drains, gets a successor first; it then takes no
-// new exchange and is half-closed when empty.
+// (circuit_breaker.h): who comes then hears so at once. A stream that is 4 to 5 min old, or whose server drains, gets a
+// successor first; it then takes no new exchange and is half-closed when empty.
 //
 // Thread rule: the worker's thread; gRPC's threads only post. Exchanges must not outlive the client.
 #pragma once
@@ -46,7 +46,7 @@ class AuthClient final : public AuthService {
 
   struct Callbacks {
     std::function<void(const std::string& user, base::WallTime since)> on_revoked;
-    std::function<void()> on_stray_answer;      // counted
+    std::function<void()> on_stray_answer;       // counted
     std::function<void(int change)> on_stream;   // one more, or less, that has spoken
     std::function<void(int change)> on_circuit;  // one more stream, or less, that is not asked for want of answers
   };

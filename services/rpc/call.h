@@ -1,6 +1,6 @@
-// The frame of every unary handler: who calls, may they, what became of it, and no longer than 10 s. One log line ("audit") for each call that
-// was refused or changes something: SPIFFE id, method, resource, old and new revision, outcome. Requests are never
-// logged: they hold secrets.
+// The frame of every unary handler: who calls, may they, what became of it, and no longer than 10 s. One log line
+// ("audit") for each call that was refused or changes something: SPIFFE id, method, resource, old and new revision,
+// outcome. Requests are never logged: they hold secrets.
 //
 //   grpc::Status GetUser(grpc::ServerContext* context, const GetUserRequest* request, User* response) override {
 //     return calls_.Handle(*context, "gatepost.auth.v1.UserService.GetUser", [&](rpc::Call& call) -> absl::Status { ...

@@ -1,6 +1,7 @@
 // Ends a unary call from the server's side once it has taken too long, whatever deadline its client gave or did not
 // give: the client hears DEADLINE_EXCEEDED at once. The handler is not interrupted; what it does then reaches nobody,
-// but the audit. (gRPC itself enforces only the deadline that the client sends.) Thread-safe against gRPC's own threads.
+// but the audit. (gRPC itself enforces only the deadline that the client sends.) Thread-safe against gRPC's own
+// threads.
 #pragma once
 
 #include <absl/base/thread_annotations.h>

@@ -1,10 +1,11 @@
 // An auth service that cannot be trusted to answer: what it does is named by the login of AUTH PLAIN. It has the real
 // one's identity, so that nothing but its answers is wrong.
 //   false_auth HOST:PORT CERT KEY CA
-// Logins: `right` a success; `other` a success for another exchange; `early` successes for the exchanges that follow, and
-// for itself that it cannot say; `empty` a success of nobody; `acting` a success as somebody else; `unknown` a failure of
-// a category that nobody knows; `nothing` an answer that says nothing; `unasked` a challenge, and a success before its
-// response; `late` a success after 10 s; `ends` the stream ends. Whatever else: silence. Ends with its standard input.
+// Logins: `right` a success; `other` a success for another exchange; `early` successes for the exchanges that follow,
+// and for itself that it cannot say; `empty` a success of nobody; `acting` a success as somebody else; `unknown` a
+// failure of a category that nobody knows; `nothing` an answer that says nothing; `unasked` a challenge, and a success
+// before its response; `late` a success after 10 s; `ends` the stream ends. Whatever else: silence. Ends with its
+// standard input.
 #include <grpcpp/grpcpp.h>
 #include <unistd.h>
 
