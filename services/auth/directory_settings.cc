@@ -136,7 +136,13 @@ void ReadServers(Members& members, DirectorySettings* settings) {
       members.Complain("start_tls", "may be false on loopback, or with `allow_clear_text`");
       return;
     }
-    settings->servers.push_back({uri, scheme == "ldap" && start_tls});
+    const std::string_view host = url->lud_host;
+    const bool brackets = host.find(':') != host.npos;
+    const LdapServer::Tls tls = scheme == "ldaps" ? LdapServer::Tls::kAtOnce
+                                : start_tls       ? LdapServer::Tls::kStartTls
+                                                  : LdapServer::Tls::kNone;
+    settings->servers.push_back(
+        {uri, StrCat("ldap://", brackets ? "[" : "", host, brackets ? "]" : "", ":", url->lud_port), tls});
   }
 }
 

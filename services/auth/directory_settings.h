@@ -5,6 +5,7 @@
 #include <absl/status/statusor.h>
 
 #include <chrono>
+#include <cstdint>
 #include <map>
 #include <optional>
 #include <string>
@@ -16,8 +17,9 @@
 namespace gatepost::auth {
 
 struct LdapServer {
-  std::string uri;        // ldap://HOST[:PORT] or ldaps://HOST[:PORT]
-  bool start_tls = true;  // of ldap://
+  std::string uri;  // as it is given: ldap://HOST[:PORT] or ldaps://HOST[:PORT]
+  std::string tcp;  // ldap://HOST:PORT, of either
+  enum class Tls : uint8_t { kNone, kStartTls, kAtOnce } tls = Tls::kStartTls;
 };
 
 // What is searched, and where.

@@ -38,7 +38,8 @@ TEST(DirectorySettingsTest, DefaultsAreTheCarefulOnes) {
   ASSERT_TRUE(settings.ok()) << settings.status();
   EXPECT_EQ(settings->name, "corp");
   ASSERT_EQ(settings->servers.size(), 1u);
-  EXPECT_TRUE(settings->servers[0].start_tls);
+  EXPECT_EQ(settings->servers[0].tls, LdapServer::Tls::kStartTls);
+  EXPECT_EQ(settings->servers[0].tcp, "ldap://ldap.example.com:389");
   EXPECT_EQ(settings->cache_ttl.count(), 0);
   EXPECT_TRUE(settings->users.subtree);
   EXPECT_EQ(settings->decoy_dn, "cn=gatepost-nobody,ou=people,dc=x");
@@ -56,8 +57,9 @@ TEST(DirectorySettingsTest, EverythingIsRead) {
     "may_submit": true, "may_relay": false, "cache_ttl_seconds": 600, "connect_timeout_ms": 500,
     "operation_timeout_ms": 3000, "connections": 64})j");
   ASSERT_TRUE(settings.ok()) << settings.status();
-  EXPECT_FALSE(settings->servers[0].start_tls) << "it is TLS already";
-  EXPECT_TRUE(settings->servers[1].start_tls);
+  EXPECT_EQ(settings->servers[0].tls, LdapServer::Tls::kAtOnce);
+  EXPECT_EQ(settings->servers[0].tcp, "ldap://a.example.com:1636");
+  EXPECT_EQ(settings->servers[1].tls, LdapServer::Tls::kStartTls);
   EXPECT_EQ(settings->domains, (std::vector<std::string>{"b.example", "example.com"}));
   EXPECT_FALSE(settings->users.subtree);
   EXPECT_EQ(settings->users.filter.placeholder(), Placeholder::kLocalPart);
@@ -127,6 +129,7 @@ TEST(DirectorySettingsTest, PasswordsGoInClearOnLoopbackOrWhereItIsAskedFor) {
     EXPECT_EQ(Complaint(File(R"j("start_tls": false, "uris": ["ldap://)j" + std::string(host) + "\"]", "uris")), "none") << host;
   }
   EXPECT_EQ(Complaint(File(R"j("start_tls": false, "allow_clear_text": true)j")), "none");
+  EXPECT_EQ(ParseDirectorySettings(File(R"j("uris": ["ldaps://[::1]"])j", "uris"))->servers[0].tcp, "ldap://[::1]:636");
 }
 
 TEST(DirectorySettingsTest, FilesThatAreNamedAreReadBeforeTheyAreNeeded) {

@@ -72,7 +72,7 @@ struct LdapCallbacks {
     ber_sockbuf_ctrl(buffer, LBER_SB_OPT_SET_MAX_INCOMING, &most);
     absl::MutexLock lock(&connection->mutex_);
     ber_sockbuf_ctrl(buffer, LBER_SB_OPT_GET_FD, &connection->socket_);
-    return 0;
+    return connection->expired_ || connection->aborted_ ? -1 : 0;
   }
   static void Closing(LDAP* /*ldap*/, Sockbuf* /*buffer*/, ldap_conncb* self) {
     auto* connection = static_cast<LdapConnection*>(self->lc_arg);
@@ -103,11 +103,20 @@ void LdapConnection::Close() {
 void LdapConnection::SetDeadline(base::MonotonicTime deadline) {
   absl::MutexLock lock(&mutex_);
   deadline_ = deadline;
+  expired_ = false;
 }
 
 void LdapConnection::Expire(base::MonotonicTime now) {
   absl::MutexLock lock(&mutex_);
-  if (socket_ >= 0 && now >= deadline_) shutdown(socket_, SHUT_RDWR);
+  if (now < deadline_) return;
+  expired_ = true;
+  if (socket_ >= 0) shutdown(socket_, SHUT_RDWR);
+}
+
+void LdapConnection::Abort() {
+  absl::MutexLock lock(&mutex_);
+  aborted_ = true;
+  if (socket_ >= 0) shutdown(socket_, SHUT_RDWR);
 }
 
 absl::Status LdapConnection::Failure(std::string_view step, int code) {
@@ -130,7 +139,7 @@ absl::Status LdapConnection::NotOpened(std::string_view step, int code) {
 
 absl::Status LdapConnection::Open(const LdapServer& server, const std::string& ca_file, base::MonotonicTime deadline) {
   Close();
-  if (const int code = ldap_initialize(&ldap_, server.uri.c_str()); code != LDAP_SUCCESS) {
+  if (const int code = ldap_initialize(&ldap_, server.tcp.c_str()); code != LDAP_SUCCESS) {
     ldap_ = nullptr;
     return NotOpened("initialize", code);
   }
@@ -159,13 +168,17 @@ absl::Status LdapConnection::Open(const LdapServer& server, const std::string& c
   if (!set) return NotOpened("CA file", LDAP_PARAM_ERROR);
   SetDeadline(deadline);
   if (const int code = ldap_connect(ldap_); code != LDAP_SUCCESS) return NotOpened("connect", code);
-  if (server.start_tls) {
+  // With a time-out set, it would spin through the handshake.
+  ldap_set_option(ldap_, LDAP_OPT_NETWORK_TIMEOUT, nullptr);
+  if (server.tls == LdapServer::Tls::kStartTls) {
     int id = 0;
     if (const int code = ldap_start_tls(ldap_, nullptr, nullptr, &id); code != LDAP_SUCCESS)
       return NotOpened("StartTLS", code);
     GATEPOST_ASSIGN_OR_RETURN(const Message answer, Await("StartTLS", id, /*all=*/true, deadline));
     if (const int code = CodeOf(answer.get()); code != LDAP_SUCCESS) return NotOpened("StartTLS", code);
-    if (const int code = ldap_install_tls(ldap_); code != LDAP_SUCCESS) return NotOpened("StartTLS", code);
+  }
+  if (server.tls != LdapServer::Tls::kNone) {
+    if (const int code = ldap_install_tls(ldap_); code != LDAP_SUCCESS) return NotOpened("TLS", code);
   }
   SetDeadline(base::MonotonicTime::max());
   return absl::OkStatus();

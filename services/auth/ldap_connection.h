@@ -1,7 +1,7 @@
 // One connection to an LDAP server, by libldap; together with ldap_text.cc the only code that includes <ldap.h>. It lies in
 // this room, not in store/: it is one program's, has no revisions to compare and nothing to watch, and answers but one
-// question. Every step has a deadline, and none is left to libldap alone, whose TLS handshake waits for ever: Expire() cuts
-// the socket under it.
+// question. Every step has a deadline, and none is left to libldap alone, whose TLS handshake waits for ever, spinning if it
+// was told for how long: TLS is begun on a connection that is there already, and Expire() cuts the socket under it.
 //
 // Referrals are not followed. One thread uses a connection; Expire() is any thread's.
 #pragma once
@@ -63,6 +63,8 @@ class LdapConnection {
 
   // Ends a step whose deadline has passed.
   void Expire(base::MonotonicTime now);
+  // Ends every step, now and to come.
+  void Abort();
 
  private:
   friend struct LdapCallbacks;
@@ -88,6 +90,8 @@ class LdapConnection {
   absl::Mutex mutex_;
   int socket_ ABSL_GUARDED_BY(mutex_) = -1;  // libldap's, while it is open
   base::MonotonicTime deadline_ ABSL_GUARDED_BY(mutex_) = base::MonotonicTime::max();
+  bool expired_ ABSL_GUARDED_BY(mutex_) = false;  // also before there is a socket to cut
+  bool aborted_ ABSL_GUARDED_BY(mutex_) = false;
 };
 
 }  // namespace gatepost::auth

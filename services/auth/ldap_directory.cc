@@ -81,8 +81,8 @@ void LdapDirectory::Stop() {
     left.swap(waiting_);
   }
   for (const auto& worker : workers_) {
-    worker->search.Expire(base::MonotonicTime::max());
-    worker->bind.Expire(base::MonotonicTime::max());
+    worker->search.Abort();
+    worker->bind.Abort();
     if (worker->thread.joinable()) worker->thread.join();
   }
   for (const auto& job : left) Answer(job.get(), CannotSay("directory"));
