@@ -224,10 +224,11 @@ AuthClient::AuthClient(asio::any_io_executor worker, std::shared_ptr<grpc::Chann
       options_(options),
       callbacks_(std::move(callbacks)) {
   for (int i = 0; i < options_.streams; ++i) {
-    slots_.push_back(std::make_unique<Slot>(Slot{.current = nullptr,
-                                                 .successor = nullptr,
-                                                 .timer = std::make_unique<asio::steady_timer>(executor_),
-                                                 .backoff = Backoff(options_.backoff_least, options_.backoff_most)}));
+    slots_.push_back(
+        std::make_unique<Slot>(Slot{.current = nullptr,
+                                    .successor = nullptr,
+                                    .timer = std::make_unique<asio::steady_timer>(executor_),
+                                    .backoff = base::Backoff(options_.backoff_least, options_.backoff_most)}));
   }
 }
 
@@ -294,7 +295,7 @@ void AuthClient::OnMessage(Slot& slot, const std::shared_ptr<Line>& line, Authen
         slot.current->spoken = true;
         slot.backoff.Reset();
         callbacks_.on_stream(1);
-        After(slot, options_.life_least + UniformDelay(random_, options_.life_most - options_.life_least));
+        After(slot, options_.life_least + base::UniformDelay(random_, options_.life_most - options_.life_least));
       }
       return;
     case AuthenticateResponse::kRevoked: {

@@ -19,11 +19,11 @@
 #include <vector>
 
 #include "gatepost/auth/v1/sasl_service.grpc.pb.h"
+#include "services/base/backoff.h"
 #include "services/base/clock.h"
 #include "services/base/gate.h"
 #include "services/base/random.h"
 #include "services/edge/auth_exchange.h"
-#include "services/edge/backoff.h"
 #include "services/edge/circuit_breaker.h"
 #include "services/edge/grpc_stream.h"
 #include "services/edge/one_shot.h"
@@ -82,7 +82,7 @@ class AuthClient final : public AuthService {
     std::shared_ptr<Line> current;
     std::shared_ptr<Line> successor;
     std::unique_ptr<asio::steady_timer> timer;  // the next time to open a stream
-    Backoff backoff;
+    base::Backoff backoff;
   };
 
   void Open(Slot& slot);

@@ -5,9 +5,9 @@
 // Pure: times are the caller's. One thread.
 #pragma once
 
+#include "services/base/backoff.h"
 #include "services/base/clock.h"
 #include "services/base/random.h"
-#include "services/edge/backoff.h"
 
 namespace gatepost::edge {
 
@@ -48,7 +48,7 @@ class CircuitBreaker {
 
  private:
   void Wait(base::MonotonicTime now) {
-    next_attempt_ = now + options_.open_least + UniformDelay(random_, options_.open_most - options_.open_least);
+    next_attempt_ = now + options_.open_least + base::UniformDelay(random_, options_.open_most - options_.open_least);
   }
 
   const Options options_;

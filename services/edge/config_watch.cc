@@ -88,7 +88,7 @@ void ConfigWatch::OnMessage(Channel& channel, WatchResponse& message) {
     current_ = std::move(successor_);
     backoff_.Reset();
     configuration_.OnConnected(true);
-    After(options_.life_least + UniformDelay(random_, options_.life_most - options_.life_least));
+    After(options_.life_least + base::UniformDelay(random_, options_.life_most - options_.life_least));
   }
   if (&channel != current_.get()) return;  // An old stream that is being wound up.
   switch (message.message_case()) {

@@ -19,10 +19,10 @@
 
 #include "absl/status/statusor.h"
 #include "gatepost/config/v1/watch_service.grpc.pb.h"
+#include "services/base/backoff.h"
 #include "services/base/clock.h"
 #include "services/base/gate.h"
 #include "services/base/random.h"
-#include "services/edge/backoff.h"
 #include "services/edge/grpc_stream.h"
 
 namespace gatepost::edge {
@@ -105,7 +105,7 @@ class ConfigWatch {
   std::deque<Complete> waiting_;
   bool applying_ = false;
   bool stopped_ = false;
-  Backoff backoff_;
+  base::Backoff backoff_;
   asio::steady_timer timer_;  // The next time to open a stream.
 };
 
