@@ -3,7 +3,7 @@
 
 They are streams that say what an edge says and count what they are told: every edge gets every final state, revisions only grow, and an
 update is acknowledged by all within a second or so. Then the service is killed, and all come back at once, which real edges do not: they wait
-a random time each (services/edge/backoff.h). All are served within 30 s, by one unit each: who holds the revision is sent nothing but a heartbeat.
+a random time each (services/base/backoff.h). All are served within 30 s, by one unit each: who holds the revision is sent nothing but a heartbeat.
 """
 import asyncio
 import json
