@@ -330,7 +330,7 @@ TEST_F(ApplyTest, EveryFaultOfAFileIsReportedAndNothingSent) {
   EXPECT_TRUE(IsUsageError(status));
   const std::string text(status.message());
   EXPECT_THAT(text, HasSubstr("document 1, line 1: there is no field 'fqdnn'"));
-  EXPECT_THAT(text, HasSubstr("document 2, line 6: kind 'Router' is not one of Certificate, User, VirtualServer"));
+  EXPECT_THAT(text, HasSubstr("document 2, line 6: kind 'Router' is not one of Certificate, Group, User, VirtualServer"));
   EXPECT_THAT(text, HasSubstr("document 3, line 9: `kind:` is missing"));
   EXPECT_THAT(text, HasSubstr("document 4, line 11: the name 'virtualServers/b' of a User must begin with users/"));
   EXPECT_THAT(text, HasSubstr("virtualServers/c is there twice"));
