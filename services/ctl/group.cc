@@ -6,6 +6,7 @@
 
 #include "gatepost/auth/v1/group.grpc.pb.h"
 #include "gatepost/auth/v1/user.grpc.pb.h"
+#include "services/base/strings.h"
 #include "services/ctl/cli.h"
 #include "services/ctl/edit.h"
 #include "services/ctl/paging.h"
@@ -98,6 +99,9 @@ absl::Status Delete(Invocation* invocation, const Arguments& arguments) {
   request.set_etag(arguments.etag);
   request.set_force(arguments.force);
   auto done = invocation->Call(Service::kAuth, &Groups::Stub::DeleteGroup, request);
+  if (absl::IsFailedPrecondition(done.status()) && !arguments.force)
+    return absl::FailedPreconditionError(
+        base::StrCat(base::FromAbsl(done.status().message()), " (--force takes them out of it)"));
   if (!done.ok()) return done.status();
   if (invocation->options.output == Format::kText) invocation->out << request.name() << " deleted\n";
   return absl::OkStatus();

@@ -177,6 +177,63 @@ class Exchange(Administrator):
         self.assertIn("not JSON", said)
 
 
+class Users(Administrator):
+    """A company's users from a table, groups, passwords for devices: all by gatepostctl."""
+    TABLE = ("login,display_name,password,groups,may_relay\r\n"
+             'anna@in.example,"Anna, of sales",correct horse,staff sales,no\r\n'
+             "bob@in.example,Bob,battery staple,staff,\r\n")
+
+    def test_a_table_makes_users_and_can_be_imported_again(self):
+        said = self.ctl("user", "import", "-", stdin=self.TABLE, code=1)
+        self.assertIn("line 2, users/anna", said)
+        self.assertIn("groups/staff", said, "a group that does not exist is named")
+        for group in ("staff", "sales"):
+            self.ctl("group", "create", group)
+        self.assertIn("2 would be created", self.ctl("user", "import", "-", "--dry-run", stdin=self.TABLE))
+        self.assertIn("There are no users", self.ctl("user", "list"))
+        self.assertIn("2 created, 0 updated, 0 there already", self.ctl("user", "import", "-", stdin=self.TABLE))
+        self.assertIn("0 created, 0 updated, 2 there already", self.ctl("user", "import", "-", stdin=self.TABLE))
+        changed = self.TABLE.replace("Bob,battery staple", "Robert,another password")
+        self.assertIn("0 created, 2 updated", self.ctl("user", "import", "-", "--update", stdin=changed))
+        anna, bob = (json.loads(self.ctl("user", "get", user, "-o", "json")) for user in ("anna", "bob"))
+        self.assertEqual((anna["displayName"], anna["groups"], anna["mayRelay"]), ("Anna, of sales", ["groups/sales", "groups/staff"], False))
+        self.assertEqual((bob["displayName"], bob["mayRelay"]), ("Robert", True))
+        self.assertLess(bob["passwordSetTime"], bob["updateTime"], "a table changes no password of who is there")
+        self.assertIn("line 4: it has 1 cells, the header 5", self.ctl("user", "import", "-", stdin=self.TABLE + "x\n", code=2))
+
+    def test_groups_take_members_and_let_them_go(self):
+        self.ctl("group", "create", "staff", "--display-name", "Everybody")
+        self.cluster.create_user("anna", "anna@in.example", "correct horse")
+        self.assertIn("joined groups/staff", self.ctl("group", "add-member", "staff", "anna"))
+        self.assertIn("is in groups/staff", self.ctl("group", "add-member", "staff", "anna"))
+        self.assertRegex(self.ctl("group", "members", "staff"), r"anna +anna@in\.example")
+        self.assertRegex(self.ctl("group", "list"), r"staff +1 +Everybody")
+        self.assertIn("has 1 members (--force takes them out of it)", self.ctl("group", "delete", "staff", code=1))
+        self.assertIn("left groups/staff", self.ctl("group", "remove-member", "staff", "anna"))
+        self.assertIn("deleted", self.ctl("group", "delete", "staff"))
+
+    def test_a_password_for_a_device_is_shown_once_and_bound(self):
+        self.cluster.create_user("anna", "anna@in.example", "correct horse")
+        done = self.cluster.ctl("credential", "create", "anna", "scanner", "--network", "192.0.2.0/24", "--sender", "scans@in.example",
+                                check=False)
+        self.assertEqual(done.returncode, 0, done.stderr)
+        self.assertRegex(done.stdout, r"^([a-z0-9]{4}-){6}[a-z0-9]{4}\n$", "standard output is the password alone")
+        said = self.ctl("credential", "list", "anna")
+        self.assertRegex(said, r"scanner +application password +192\.0\.2\.0/24 +scans@in\.example +never +never")
+        self.assertRegex(said, r"scram +password \(SCRAM\) +any +any")
+        self.assertNotIn(done.stdout.strip(), said + self.ctl("credential", "get", "anna", "scanner", "-o", "json"))
+        self.ctl("credential", "update", "anna", "scanner", "--clear", "senders", "--network", "2001:db8::/32")
+        self.assertRegex(self.ctl("credential", "list", "anna"), r"scanner +application password +2001:db8::/32 +any")
+        self.assertIn("revoked", self.ctl("credential", "delete", "anna", "scanner"))
+        self.assertNotIn("scanner", self.ctl("credential", "list", "anna"))
+
+    def test_an_applied_file_makes_groups_before_their_members(self):
+        text = ("kind: User\nname: users/anna\nlogin: anna@in.example\ngroups: [groups/staff]\n---\n"
+                "kind: Group\nname: groups/staff\ndisplayName: Everybody\n")
+        self.assertRegex(self.ctl("apply", "-f", "-", stdin=text), r"groups/staff.*created\n(.*\n)*.*users/anna.*created")
+        self.assertRegex(self.ctl("apply", "-f", "-", stdin=text), r"groups/staff.*unchanged\n(.*\n)*.*users/anna.*unchanged")
+
+
 if __name__ == "__main__":
     os.environ["PYTHONUNBUFFERED"] = "1"
     unittest.main(argv=[sys.argv[0], "-v", *sys.argv[1:]])
