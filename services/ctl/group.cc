@@ -98,6 +98,7 @@ absl::Status Delete(Invocation* invocation, const Arguments& arguments) {
   request.set_name(NameOf(kCollection, arguments.id));
   request.set_etag(arguments.etag);
   request.set_force(arguments.force);
+  if (auto channel = invocation->Channel(Service::kAuth); !channel.ok()) return channel.status();
   auto done = invocation->Call(Service::kAuth, &Groups::Stub::DeleteGroup, request);
   if (absl::IsFailedPrecondition(done.status()) && !arguments.force)
     return absl::FailedPreconditionError(
