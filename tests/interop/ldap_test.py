@@ -2,7 +2,7 @@
 """Users of a directory (LDAP, a real slapd) log in by PLAIN and LOGIN through the edge over TLS, beside users of our own.
 
 The sources of passwords, our own and the directory, meet one conformance table. Then what is the directory's alone: groups, LDAP
-injection, two entries of one login, certificates of another CA, a directory that is slow, dead, and back (issue 5; threats.md A4, A6).
+injection, two entries of one login, certificates of another CA, a directory that is slow, dead, and back (threats.md A4, A6).
 """
 import base64
 import concurrent.futures
