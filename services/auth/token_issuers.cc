@@ -16,7 +16,7 @@ constexpr size_t kMostFile = 1 << 20;
 constexpr int kMostIssuers = 100;
 constexpr double kMostSkewSeconds = 600;
 // How often the thread looks whether something is due.
-constexpr absl::Duration kLook = absl::Seconds(1);
+constexpr std::chrono::seconds kLook{1};
 
 sasl::TokenVerdict Unavailable(std::string_view reason) { return {.login = {}, .reason = reason, .unavailable = true}; }
 
@@ -69,8 +69,8 @@ TokenIssuers::TokenIssuers(std::vector<TokenIssuer> issuers, KeySource& source, 
       issuers_.push_back(std::make_unique<Issuer>());
       issuers_.back()->settings = std::move(issuer);
     }
-    kicked_ = true;
   }
+  bell_.Ring();
   thread_ = std::thread([this] { Run(); });
 }
 
@@ -79,6 +79,7 @@ void TokenIssuers::Stop() {
     absl::MutexLock lock(&mutex_);
     stop_ = true;
   }
+  bell_.Ring();
   if (thread_.joinable()) thread_.join();
   std::vector<Waiting> waiting;
   {
@@ -104,7 +105,7 @@ void TokenIssuers::Judge(std::string token, const std::vector<std::string>& issu
       const bool may_fetch = issuer->wanted || clock_.Now() >= issuer->earliest;
       if (!known && may_fetch && !stop_ && issuer->waiting.size() < kMostWaiting) {
         issuer->wanted = true;
-        kicked_ = true;
+        bell_.Ring();
         issuer->waiting.push_back({std::move(token), std::move(done)});
         return;
       }
@@ -124,11 +125,10 @@ sasl::TokenVerdict TokenIssuers::Verdict(std::string_view token, const Issuer& i
 void TokenIssuers::Run() {
   while (true) {
     std::vector<Issuer*> due;
+    bell_.Wait(kLook);
     {
       absl::MutexLock lock(&mutex_);
-      mutex_.AwaitWithTimeout(absl::Condition(this, &TokenIssuers::HasWork), kLook);
       if (stop_) return;
-      kicked_ = false;
       const base::MonotonicTime now = clock_.Now();
       for (const auto& issuer : issuers_) {
         if (issuer->wanted || now >= issuer->refresh) due.push_back(issuer.get());

@@ -18,6 +18,7 @@
 #include "services/auth/jwt.h"
 #include "services/auth/key_source.h"
 #include "services/auth/sasl_exchange.h"
+#include "services/base/bell.h"
 #include "services/base/clock.h"
 #include "services/base/log.h"
 
@@ -65,16 +66,15 @@ class TokenIssuers final : public TokenJudge {
   };
 
   void Run();
-  bool HasWork() const ABSL_SHARED_LOCKS_REQUIRED(mutex_) { return stop_ || kicked_; }
   void Fetch(Issuer* issuer) ABSL_LOCKS_EXCLUDED(mutex_);
   sasl::TokenVerdict Verdict(std::string_view token, const Issuer& issuer) const ABSL_SHARED_LOCKS_REQUIRED(mutex_);
 
   KeySource& source_;
   const base::Clock& clock_;
   base::Log& log_;
+  base::Bell bell_;  // Rung when a key is wanted, and at the end.
   mutable absl::Mutex mutex_;
   std::vector<std::unique_ptr<Issuer>> issuers_ ABSL_GUARDED_BY(mutex_);
-  bool kicked_ ABSL_GUARDED_BY(mutex_) = false;
   bool stop_ ABSL_GUARDED_BY(mutex_) = false;
   std::thread thread_;
 };
