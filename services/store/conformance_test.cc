@@ -108,6 +108,38 @@ TEST_P(RecordStoreTest, ATransactionHappensAsAWholeOrNotAtAll) {
   EXPECT_FALSE(Get("a").ok());
 }
 
+// Stores may make many writes at once.
+TEST_P(RecordStoreTest, OfManyConditionsTheFirstThatFailsIsTheAnswer) {
+  ASSERT_TRUE(Put("a", "1").ok());
+  Transaction transaction;
+  for (int i = 0; i < 100; ++i) transaction.writes.push_back({"n/" + std::to_string(i), "1", Condition::Absent()});
+  transaction.writes.push_back({"a", "2", Condition::At(7)});
+  transaction.writes.push_back({"missing", "2", Condition::Present()});
+  EXPECT_EQ(store_->Commit(transaction).status().code(), absl::StatusCode::kAborted);
+  std::swap(transaction.writes[100], transaction.writes[101]);
+  EXPECT_EQ(store_->Commit(transaction).status().code(), absl::StatusCode::kNotFound);
+  EXPECT_EQ(*(*store_->Read())->Count("n/"), 0);
+  EXPECT_EQ(Revision(), 1);
+}
+
+TEST_P(RecordStoreTest, OfTwoWritesOfARecordTheLastHolds) {
+  ASSERT_TRUE(Put("a", "1").ok());
+  ASSERT_TRUE(Put("b", "1").ok());
+  Transaction transaction;
+  transaction.writes = {{"a", "2", {}}, {"b", std::nullopt, {}}, {"a", std::nullopt, {}}, {"b", "", {}}, {"b", "3", {}}};
+  ASSERT_TRUE(store_->Commit(transaction).ok());
+  EXPECT_EQ(Get("a").status().code(), absl::StatusCode::kNotFound);
+  EXPECT_EQ(Get("b")->value, "3");
+  EXPECT_EQ(Get("b")->revision, 3);
+}
+
+TEST_P(RecordStoreTest, LargeValuesAreWrittenTogether) {
+  Transaction transaction;
+  for (const char* key : {"a", "b", "c", "d"}) transaction.writes.push_back({key, std::string(3 << 20, *key), {}});
+  ASSERT_TRUE(store_->Commit(transaction).ok());
+  for (const char* key : {"a", "b", "c", "d"}) EXPECT_EQ(Get(key)->value, std::string(3 << 20, *key));
+}
+
 TEST_P(RecordStoreTest, TheStoresRevisionCanBeACondition) {
   ASSERT_TRUE(Put("a", "1").ok());
   EXPECT_EQ(store_->Commit({{{"b", "1", {}}}, {}, 0}).status().code(), absl::StatusCode::kFailedPrecondition);

@@ -17,6 +17,7 @@ namespace {
 // Type numbers (pg_type.dat), which never change.
 constexpr Oid kBytea = 17;
 constexpr Oid kInt8 = 20;
+constexpr Oid kByteaArray = 1'001;
 constexpr int kBinary = 1;
 
 // To set a connection up, after it is made.
@@ -45,9 +46,46 @@ absl::Status StatusOf(const PGresult* result) {
   return absl::InternalError(text);
 }
 
+Oid TypeOf(const PostgresParameter& parameter) {
+  switch (parameter.kind()) {
+    case PostgresParameter::Kind::kOctets:
+      return kBytea;
+    case PostgresParameter::Kind::kNumber:
+      return kInt8;
+    case PostgresParameter::Kind::kArray:
+      return kByteaArray;
+  }
+  return InvalidOid;
+}
+
+// Big-endian.
+void Put32(uint32_t value, char* octets) {
+  for (size_t i = 4; i-- > 0; value >>= 8) octets[i] = static_cast<char>(value & 0xff);
+}
+
+void Append32(uint32_t value, std::string* text) {
+  text->resize(text->size() + 4);
+  Put32(value, text->data() + text->size() - 4);
+}
+
+// Where an array says how many elements it has.
+constexpr size_t kCountOffset = 12;
+
 }  // namespace
 
-PostgresParameter::PostgresParameter(int64_t value) : number_(true) {
+PostgresArray::PostgresArray() {
+  // One dimension, no NULLs, the type, the count, the index of the first.
+  for (const uint32_t field : {uint32_t{1}, uint32_t{0}, uint32_t{kBytea}, uint32_t{0}, uint32_t{1}})
+    Append32(field, &encoded_);
+}
+
+void PostgresArray::Add(std::string_view octets) {
+  Append32(static_cast<uint32_t>(octets.size()), &encoded_);
+  encoded_ += octets;
+  Put32(++count_, encoded_.data() + kCountOffset);
+}
+
+PostgresParameter::PostgresParameter(int64_t value) : kind_(Kind::kNumber) {
   uint64_t bits = static_cast<uint64_t>(value);
   for (size_t i = sizeof big_endian_; i-- > 0; bits >>= 8) big_endian_[i] = static_cast<char>(bits & 0xff);
 }
@@ -164,7 +202,7 @@ absl::StatusOr<PostgresRows> PostgresConnection::Run(const char* sql, std::span<
     // Another one at each try: it may have been prepared by a try that failed later.
     const std::string fresh = base::StrCat("s", ++names_given_);
     std::vector<Oid> types;
-    for (const PostgresParameter& parameter : parameters) types.push_back(parameter.is_number() ? kInt8 : kBytea);
+    for (const PostgresParameter& parameter : parameters) types.push_back(TypeOf(parameter));
     GATEPOST_RETURN_IF_ERROR(
         Results(PQsendPrepare(connection_.get(), fresh.c_str(), sql, count, types.data()) == 1, deadline).status());
     name = fresh;

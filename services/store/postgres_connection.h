@@ -24,19 +24,37 @@
 
 namespace gatepost::store {
 
-// A parameter of a statement: octets or a number.
+// A bytea[], in the server's binary form (array_recv). Sent only with something in it.
+class PostgresArray {
+ public:
+  PostgresArray();
+  void Add(std::string_view octets);
+  bool empty() const { return count_ == 0; }
+  std::string_view encoded() const { return encoded_; }
+
+ private:
+  std::string encoded_;
+  uint32_t count_ = 0;
+};
+
+// A parameter of a statement: octets, a number, or an array, which outlives it.
 class PostgresParameter {
  public:
-  PostgresParameter(std::string_view octets) : octets_(octets), number_(false) {}
+  enum class Kind { kOctets, kNumber, kArray };
+
+  PostgresParameter(std::string_view octets) : octets_(octets), kind_(Kind::kOctets) {}
   PostgresParameter(const std::string& octets) : PostgresParameter(std::string_view(octets)) {}
+  PostgresParameter(const PostgresArray& array) : octets_(array.encoded()), kind_(Kind::kArray) {}
   PostgresParameter(int64_t value);
-  std::string_view octets() const { return number_ ? std::string_view(big_endian_, sizeof big_endian_) : octets_; }
-  bool is_number() const { return number_; }
+  std::string_view octets() const {
+    return kind_ == Kind::kNumber ? std::string_view(big_endian_, sizeof big_endian_) : octets_;
+  }
+  Kind kind() const { return kind_; }
 
  private:
   std::string_view octets_;
   char big_endian_[8] = {};
-  bool number_;
+  Kind kind_;
 };
 
 // What a statement gave.

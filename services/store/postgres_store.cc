@@ -10,7 +10,10 @@
 #include <charconv>
 #include <chrono>
 #include <cstdint>
+#include <map>
 #include <optional>
+#include <set>
+#include <span>
 #include <thread>
 #include <utility>
 #include <vector>
@@ -54,20 +57,33 @@ constexpr int kTries = 3;
 constexpr int64_t kTokensKept = 10'000;
 constexpr size_t kTokenCharacters = 26;
 constexpr size_t kEpochCharacters = 26;
+// Of one set of writes: what a statement's parameters take at most, but for one write that is larger.
+constexpr size_t kSetOctets = 4 << 20;
 
-constexpr const char* kBeginRead =
-    "BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY; SELECT revision, changes_from, changes, epoch FROM meta";
-// Not READ WRITE: a database that its administrator made read-only by default is not written to.
-constexpr const char* kBeginWrite =
-    "BEGIN ISOLATION LEVEL READ COMMITTED; SELECT revision, changes_from, changes, epoch FROM meta FOR UPDATE";
-constexpr const char* kLook = "SELECT revision, changes_from, changes, epoch FROM meta";
+// How `meta` is read. Not READ WRITE: a database that its administrator made read-only by default is not written to.
+enum class Reading { kLook, kBeginRead, kBeginWrite };
 
+// With the token of its revision, and that of the revision `mark`. (Both are of the statement's beginning: one that
+// waited for the lock may not see that of the revision, which is then NULL.)
+std::string MetaSql(Reading reading, int64_t mark) {
+  const char* begin = reading == Reading::kBeginRead    ? "BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY; "
+                      : reading == Reading::kBeginWrite ? "BEGIN ISOLATION LEVEL READ COMMITTED; "
+                                                        : "";
+  return base::StrCat(begin,
+                      "SELECT revision, changes_from, changes, epoch,"
+                      " (SELECT encode(token, 'escape') FROM commits WHERE commits.revision = meta.revision),"
+                      " (SELECT encode(token, 'escape') FROM commits WHERE commits.revision = ",
+                      mark, ") FROM meta", reading == Reading::kBeginWrite ? " FOR UPDATE" : "");
+}
+
+// Whole sets at once: a transaction holds the lock of `meta`, and every statement costs it a round trip.
 constexpr const char* kPut =
-    "WITH written AS (INSERT INTO records(key, value, revision) VALUES($1, $2, $3) ON CONFLICT (key) DO UPDATE"
+    "WITH written AS (INSERT INTO records(key, value, revision)"
+    " SELECT key, value, $3 FROM unnest($1::bytea[], $2::bytea[]) AS put(key, value) ON CONFLICT (key) DO UPDATE"
     " SET value = excluded.value, revision = excluded.revision RETURNING key)"
     " INSERT INTO changes(revision, key) SELECT $3, key FROM written ON CONFLICT DO NOTHING";
 constexpr const char* kDelete =
-    "WITH deleted AS (DELETE FROM records WHERE key = $1 RETURNING key)"
+    "WITH deleted AS (DELETE FROM records WHERE key = ANY($1::bytea[]) RETURNING key)"
     " INSERT INTO changes(revision, key) SELECT $2, key FROM deleted ON CONFLICT DO NOTHING";
 constexpr const char* kFinish =
     "WITH old AS (DELETE FROM commits WHERE revision <= $5),"
@@ -98,11 +114,30 @@ bool IsName(std::string_view text) {
          text.find_first_not_of("abcdefghijklmnopqrstuvwxyz0123456789_") == std::string_view::npos;
 }
 
+// How many of the writes, from the first, can be made as one set: each of another key, so that their order among
+// themselves does not matter, and within kSetOctets.
+size_t SetSize(std::span<const Write> writes) {
+  std::set<std::string_view> keys;
+  size_t octets = 0;
+  for (const Write& write : writes) {
+    octets += write.key.size() + (write.value ? write.value->size() : 0);
+    if (!keys.empty() && octets > kSetOctets) break;
+    if (!keys.insert(write.key).second) break;
+  }
+  return keys.size();
+}
+
 // The row of `meta`.
 struct Meta {
   int64_t revision = 0;
   int64_t changes_from = 0;
   int64_t changes = 0;  // Rows in the log of changes.
+};
+
+// By which a history is known again: its commit of this revision wrote this token.
+struct Mark {
+  int64_t revision = 0;  // 0: none; no commit has it.
+  std::string token;
 };
 
 class PostgresStore : public RecordStore {
@@ -132,9 +167,10 @@ class PostgresStore : public RecordStore {
  private:
   absl::Status Migrate(PostgresConnection& connection);
 
-  // Runs one of kBeginRead, kBeginWrite, kLook, and judges whether the history is still the one that was opened.
-  absl::StatusOr<Meta> ReadMeta(PostgresConnection& connection, const char* sql, base::MonotonicTime deadline);
+  // Judges, too, whether the history is still the one that was opened.
+  absl::StatusOr<Meta> ReadMeta(PostgresConnection& connection, Reading reading, base::MonotonicTime deadline);
   absl::Status RefuseHistory(PostgresConnection& connection, bool lost);
+  void Remember(const Mark& mark) ABSL_LOCKS_EXCLUDED(mark_mutex_);
 
   // One attempt. `*again`: nothing was written, and it may be tried again.
   absl::StatusOr<Committed> TryCommit(const Transaction& transaction, base::MonotonicTime start, bool* again);
@@ -142,8 +178,8 @@ class PostgresStore : public RecordStore {
                                      std::string_view token, base::MonotonicTime deadline);
   absl::StatusOr<std::optional<Committed>> FindRequest(PostgresConnection& connection, const RequestId& request,
                                                        int64_t now, base::MonotonicTime deadline);
-  // How many changes it was.
-  absl::StatusOr<int64_t> Apply(PostgresConnection& connection, const Write& write, int64_t revision,
+  // Makes writes of which no two are of one key. How many changes it was.
+  absl::StatusOr<int64_t> Apply(PostgresConnection& connection, std::span<const Write> writes, int64_t revision,
                                 base::MonotonicTime deadline);
   absl::Status TrimChanges(PostgresConnection& connection, Meta* meta, base::MonotonicTime deadline);
   // The answer to COMMIT was lost: is it written?
@@ -162,6 +198,8 @@ class PostgresStore : public RecordStore {
   std::string epoch_;
   std::atomic<int64_t> seen_ = 0;  // The highest revision that was read or written.
   std::atomic<bool> refused_ = false;
+  absl::Mutex mark_mutex_;
+  Mark mark_ ABSL_GUARDED_BY(mark_mutex_);  // Of the highest revision whose token was read or written.
 
   absl::Mutex listener_mutex_;  // Held while the listener runs.
   Listener listener_ ABSL_GUARDED_BY(listener_mutex_);
@@ -284,10 +322,11 @@ absl::Status PostgresStore::Open() {
   GATEPOST_ASSIGN_OR_RETURN(const std::unique_ptr<PostgresConnection> connection,
                             PostgresConnection::Open(pool_.target(), clock_));
   GATEPOST_RETURN_IF_ERROR(Migrate(*connection));
-  GATEPOST_ASSIGN_OR_RETURN(const PostgresRows rows, connection->RunAll(kLook, CallDeadline()));
+  GATEPOST_ASSIGN_OR_RETURN(const PostgresRows rows, connection->RunAll(MetaSql(Reading::kLook, 0), CallDeadline()));
   if (rows.size() != 1) return absl::DataLossError("no row in meta");
   epoch_ = rows.Octets(0, 3);
   seen_ = rows.Int(0, 0);
+  Remember({seen_, rows.Octets(0, 4)});
   {
     absl::MutexLock lock(&listener_mutex_);
     told_ = seen_;
@@ -296,14 +335,28 @@ absl::Status PostgresStore::Open() {
   return absl::OkStatus();
 }
 
-absl::StatusOr<Meta> PostgresStore::ReadMeta(PostgresConnection& connection, const char* sql,
+void PostgresStore::Remember(const Mark& mark) {
+  absl::MutexLock lock(&mark_mutex_);
+  if (mark.revision > mark_.revision && !mark.token.empty()) mark_ = mark;
+}
+
+absl::StatusOr<Meta> PostgresStore::ReadMeta(PostgresConnection& connection, Reading reading,
                                              base::MonotonicTime deadline) {
-  const int64_t seen = seen_;  // Before the database is asked: it must know of this.
-  GATEPOST_ASSIGN_OR_RETURN(const PostgresRows rows, connection.RunAll(sql, deadline));
+  // Before the database is asked: it must know of these.
+  const int64_t seen = seen_;
+  Mark mark;
+  {
+    absl::MutexLock lock(&mark_mutex_);
+    mark = mark_;
+  }
+  GATEPOST_ASSIGN_OR_RETURN(const PostgresRows rows, connection.RunAll(MetaSql(reading, mark.revision), deadline));
   if (rows.size() != 1) return absl::UnavailableError("the database: no row in meta");
   const Meta meta{rows.Int(0, 0), rows.Int(0, 1), rows.Int(0, 2)};
   if (rows.Octets(0, 3) != epoch_) return RefuseHistory(connection, /*lost=*/false);
-  if (meta.revision < seen) return RefuseHistory(connection, /*lost=*/true);
+  // Another commit in the place of one that was seen: the revisions have caught up since it was lost.
+  const bool marked = meta.revision >= mark.revision + kTokensKept || rows.Octets(0, 5) == mark.token;
+  if (meta.revision < seen || !marked) return RefuseHistory(connection, /*lost=*/true);
+  Remember({meta.revision, rows.Octets(0, 4)});
   for (int64_t known = seen_; known < meta.revision && !seen_.compare_exchange_weak(known, meta.revision);) {
   }
   return meta;
@@ -338,7 +391,7 @@ absl::StatusOr<std::unique_ptr<View>> PostgresStore::Read() {
   const base::MonotonicTime deadline = CallDeadline();
   for (int attempt = 1;; ++attempt) {
     GATEPOST_ASSIGN_OR_RETURN(std::unique_ptr<PostgresConnection> connection, pool_.Take(deadline));
-    absl::StatusOr<Meta> meta = ReadMeta(*connection, kBeginRead, deadline);
+    absl::StatusOr<Meta> meta = ReadMeta(*connection, Reading::kBeginRead, deadline);
     if (meta.ok()) return std::make_unique<PostgresView>(*this, std::move(connection), *meta);
     // It may have idled while the server was restarted.
     const bool again = connection->Broken() && attempt < kTries && clock_.Now() < deadline;
@@ -362,23 +415,47 @@ absl::StatusOr<std::optional<Committed>> PostgresStore::FindRequest(PostgresConn
   return Committed{rows.Int(0, 2), true, rows.Octets(0, 1)};
 }
 
-absl::StatusOr<int64_t> PostgresStore::Apply(PostgresConnection& connection, const Write& write, int64_t revision,
-                                             base::MonotonicTime deadline) {
-  if (write.condition.kind != Condition::Kind::kNone) {
-    const PostgresParameter key[] = {write.key};
-    GATEPOST_ASSIGN_OR_RETURN(const PostgresRows rows,
-                              connection.Run("SELECT revision FROM records WHERE key = $1", key, deadline));
-    const bool present = rows.size() > 0;
-    GATEPOST_RETURN_IF_ERROR(CheckCondition(write.condition, present, present ? rows.Int(0, 0) : 0));
+absl::StatusOr<int64_t> PostgresStore::Apply(PostgresConnection& connection, std::span<const Write> writes,
+                                             int64_t revision, base::MonotonicTime deadline) {
+  PostgresArray judged;
+  PostgresArray put_keys;
+  PostgresArray put_values;
+  PostgresArray deleted;
+  for (const Write& write : writes) {
+    if (write.condition.kind != Condition::Kind::kNone) judged.Add(write.key);
+    if (write.value) {
+      put_keys.Add(write.key);
+      put_values.Add(*write.value);
+    } else {
+      deleted.Add(write.key);
+    }
   }
-  if (write.value) {
-    const PostgresParameter put[] = {write.key, *write.value, revision};
+  if (!judged.empty()) {
+    const PostgresParameter keys[] = {judged};
+    GATEPOST_ASSIGN_OR_RETURN(
+        const PostgresRows rows,
+        connection.Run("SELECT key, revision FROM records WHERE key = ANY($1::bytea[])", keys, deadline));
+    std::map<std::string, int64_t> revisions;
+    for (int row = 0; row < rows.size(); ++row) revisions[rows.Octets(row, 0)] = rows.Int(row, 1);
+    for (const Write& write : writes) {
+      if (write.condition.kind == Condition::Kind::kNone) continue;
+      const auto record = revisions.find(write.key);
+      const bool present = record != revisions.end();
+      GATEPOST_RETURN_IF_ERROR(CheckCondition(write.condition, present, present ? record->second : 0));
+    }
+  }
+  int64_t changes = 0;
+  if (!put_keys.empty()) {
+    const PostgresParameter put[] = {put_keys, put_values, revision};
     GATEPOST_ASSIGN_OR_RETURN(const PostgresRows rows, connection.Run(kPut, put, deadline));
-    return rows.affected();
+    changes += rows.affected();
   }
-  const PostgresParameter remove[] = {write.key, revision};
-  GATEPOST_ASSIGN_OR_RETURN(const PostgresRows rows, connection.Run(kDelete, remove, deadline));
-  return rows.affected();
+  if (!deleted.empty()) {
+    const PostgresParameter remove[] = {deleted, revision};
+    GATEPOST_ASSIGN_OR_RETURN(const PostgresRows rows, connection.Run(kDelete, remove, deadline));
+    changes += rows.affected();
+  }
+  return changes;
 }
 
 absl::Status PostgresStore::TrimChanges(PostgresConnection& connection, Meta* meta, base::MonotonicTime deadline) {
@@ -402,7 +479,7 @@ absl::Status PostgresStore::TrimChanges(PostgresConnection& connection, Meta* me
 
 absl::StatusOr<Committed> PostgresStore::WriteAll(PostgresConnection& connection, const Transaction& transaction,
                                                   std::string_view token, base::MonotonicTime deadline) {
-  GATEPOST_ASSIGN_OR_RETURN(Meta meta, ReadMeta(connection, kBeginWrite, deadline));
+  GATEPOST_ASSIGN_OR_RETURN(Meta meta, ReadMeta(connection, Reading::kBeginWrite, deadline));
   const RequestId& request = transaction.request_id;
   const int64_t now = ToSeconds(clock_.WallNow());
   if (!request.id.empty()) {
@@ -412,9 +489,11 @@ absl::StatusOr<Committed> PostgresStore::WriteAll(PostgresConnection& connection
   if (transaction.store_revision && *transaction.store_revision != meta.revision)
     return absl::FailedPreconditionError("the store has changed");
   ++meta.revision;
-  for (const Write& write : transaction.writes) {
-    GATEPOST_ASSIGN_OR_RETURN(const int64_t changes, Apply(connection, write, meta.revision, deadline));
+  for (std::span<const Write> left = transaction.writes; !left.empty();) {
+    const size_t size = SetSize(left);
+    GATEPOST_ASSIGN_OR_RETURN(const int64_t changes, Apply(connection, left.first(size), meta.revision, deadline));
     meta.changes += changes;
+    left = left.subspan(size);
   }
   if (!request.id.empty()) {
     const PostgresParameter kept[] = {request.id, request.fingerprint, request.answer, meta.revision,
@@ -436,7 +515,7 @@ absl::StatusOr<bool> PostgresStore::IsWritten(int64_t revision, std::string_view
   GATEPOST_ASSIGN_OR_RETURN(std::unique_ptr<PostgresConnection> connection, pool_.Take(deadline));
   const auto look = [&]() -> absl::StatusOr<bool> {
     // With the lock: the server may still be at it.
-    GATEPOST_ASSIGN_OR_RETURN(const Meta meta, ReadMeta(*connection, kBeginWrite, deadline));
+    GATEPOST_ASSIGN_OR_RETURN(const Meta meta, ReadMeta(*connection, Reading::kBeginWrite, deadline));
     if (meta.revision >= revision + kTokensKept) return absl::UnavailableError("the token is kept no longer");
     const PostgresParameter parameters[] = {revision, token};
     GATEPOST_ASSIGN_OR_RETURN(
@@ -463,12 +542,18 @@ absl::StatusOr<Committed> PostgresStore::TryCommit(const Transaction& transactio
   const absl::Status committed = connection->RunAll("COMMIT", start + kCommitTime).status();
   const bool broken = connection->Broken();
   pool_.Return(std::move(connection));
-  if (committed.ok()) return written;
+  if (committed.ok()) {
+    Remember({written->revision, token});
+    return written;
+  }
   if (!broken) return committed;  // The server said no: all is undone.
   base::Backoff backoff = PostgresBackoff();
   do {
     const absl::StatusOr<bool> is_written = IsWritten(written->revision, token, start + kResolveTime);
-    if (is_written.ok() && *is_written) return written;
+    if (is_written.ok() && *is_written) {
+      Remember({written->revision, token});
+      return written;
+    }
     if (is_written.ok()) {
       *again = true;
       return committed;
@@ -518,7 +603,7 @@ absl::Status PostgresStore::FollowOnce(std::unique_ptr<PostgresConnection>* conn
     }
   }
   // What was said while nobody listened is lost: the database is asked.
-  GATEPOST_ASSIGN_OR_RETURN(const Meta meta, ReadMeta(**connection, kLook, CallDeadline()));
+  GATEPOST_ASSIGN_OR_RETURN(const Meta meta, ReadMeta(**connection, Reading::kLook, CallDeadline()));
   Tell(meta.revision);
   return absl::OkStatus();
 }

@@ -8,7 +8,9 @@
 // A commit whose answer is lost is looked up under a token that it wrote; see RecordStore::Commit for when it cannot
 // be. The database's history must not go back under a program that runs: when its epoch has changed (a restore), or
 // commits that were seen are gone (a failover to a standby that lacked them: the epoch is then made anew), `on_fatal`
-// is called, which should end the process, so that its next start begins with the history that is there.
+// is called, which should end the process, so that its next start begins with the history that is there. Gone are
+// revisions above the database's, and, where it has caught up with them, the last one whose token is another now; that
+// is known for 10,000 commits more.
 #pragma once
 
 #include <cstddef>
@@ -27,7 +29,7 @@ namespace gatepost::store {
 
 struct PostgresOptions {
   // postgresql://USER@HOST:PORT/DATABASE?PARAMETER=VALUE, as libpq takes it. Where it says nothing: sslmode is
-  // verify-full but to this machine, target_session_attrs is primary.
+  // verify-full but where it is sure to be this machine (postgres_target.h), target_session_attrs is primary.
   std::string uri;
   std::string password_file;  // Read at each new connection, so that a password can change; empty: none.
   // Holds the tables; made if it is not there and the role may. Lower-case letters, digits, underscores.

@@ -406,6 +406,69 @@ TEST_F(PostgresStoreTest, LostCommitsMakeTheEpochAnew) {
   EXPECT_EQ(Meta("revision"), "1");
 }
 
+TEST_F(PostgresStoreTest, LostCommitsAreNoticedWhenRevisionsHaveCaughtUp) {
+  auto store = Open();
+  ASSERT_TRUE(Put(*store, "a", "1").ok());
+  ASSERT_TRUE(Put(*store, "a", "2").ok());
+  // The standby had the first; three others have followed it there.
+  Server().Sql("UPDATE " + options_.schema + ".commits SET token = 'another' WHERE revision = 2");
+  Server().Sql("INSERT INTO " + options_.schema + ".commits VALUES(3, 'a third'), (4, 'a fourth')");
+  Server().Sql("UPDATE " + options_.schema + ".meta SET revision = 4");
+  TimeUntil([&] { return Put(*store, "a", "3").status().code() == absl::StatusCode::kUnavailable; });
+  EXPECT_NE(Meta("epoch"), store->epoch());
+  EXPECT_EQ(Meta("revision"), "4") << "nothing was written to it";
+  TimeUntil([&] { return !Fatal().empty(); });
+}
+
+TEST_F(PostgresStoreTest, CommitsOfOthersAreMissedToo) {
+  auto store = Open();
+  auto other = Open();
+  ASSERT_TRUE(Put(*other, "a", "1").ok());
+  ASSERT_EQ((*store->Read())->revision(), 1);
+  other.reset();
+  Server().Sql("UPDATE " + options_.schema + ".commits SET token = 'another'");
+  EXPECT_EQ(store->Read().status().code(), absl::StatusCode::kUnavailable);
+}
+
+TEST_F(PostgresStoreTest, ATokenThatIsKeptNoLongerIsNotMissed) {
+  auto store = Open();
+  ASSERT_TRUE(Put(*store, "a", "1").ok());
+  const std::string& schema = options_.schema;
+  // Of another replica's, in one step: of 10,000 commits more.
+  const auto go_to = [&](int revision, const std::string& kept) {
+    Server().Sql("BEGIN; DELETE FROM " + schema + ".commits WHERE revision < " + kept + "; UPDATE " + schema +
+                 ".meta SET revision = " + std::to_string(revision) + "; COMMIT");
+  };
+  go_to(10'000, "1");
+  EXPECT_TRUE(store->Read().ok());
+  go_to(10'001, "2");
+  EXPECT_TRUE(store->Read().ok());
+  EXPECT_TRUE(Put(*store, "a", "2").ok());
+}
+
+// A commit holds the lock of `meta`: it takes a few round trips, whatever its size.
+TEST_F(PostgresStoreTest, ALargeTransactionTakesNotMuchLongerThanASmallOne) {
+  auto store = Open();
+  constexpr int kRecords = 10'000;
+  Transaction puts;
+  Transaction changes;
+  for (int i = 0; i < kRecords; ++i) {
+    const std::string key = std::to_string(i);
+    puts.writes.push_back({"a/" + key, std::string(1'000, 'x'), Condition::Absent()});
+    changes.writes.push_back({"a/" + key, std::nullopt, Condition::At(1)});
+    changes.writes.push_back({"b/" + key, "", Condition::None()});
+  }
+  const auto start = clock_.Now();
+  ASSERT_EQ(store->Commit(puts)->revision, 1);
+  const auto committed = store->Commit(changes);
+  ASSERT_TRUE(committed.ok()) << committed.status();
+  std::printf("%lld ms for 30,000 writes\n", static_cast<long long>((clock_.Now() - start) / milliseconds(1)));
+  EXPECT_EQ(*(*store->Read())->Count("a/"), 0);
+  EXPECT_EQ(*(*store->Read())->Count("b/"), kRecords);
+  EXPECT_EQ((*store->Read())->ChangesSince(0)->size(), 3u * kRecords);
+  EXPECT_EQ(Meta("changes"), std::to_string(3 * kRecords));
+}
+
 TEST_F(PostgresStoreTest, NoErrorSaysThePassword) {
   const TestFolder folder;
   const std::string file = folder.path() + "/password";
