@@ -5,6 +5,7 @@
 #include <utility>
 
 #include "services/auth/limits.h"
+#include "services/auth/old_records.h"
 #include "services/auth/user_records.h"
 #include "services/base/status_macros.h"
 #include "services/base/strings.h"
@@ -122,27 +123,11 @@ absl::Status Revocations::Clean() {
     absl::MutexLock lock(&mutex_);
     std::erase_if(since_, [&](const auto& entry) { return entry.second < oldest; });
   }
-  store::Transaction transaction;
-  {
-    GATEPOST_ASSIGN_OR_RETURN(const std::unique_ptr<store::View> view, store_.Read());
-    std::string after;
-    bool more = true;
-    while (more && transaction.writes.size() < kBatch) {
-      GATEPOST_ASSIGN_OR_RETURN(const std::vector<store::Record> records,
-                                view->List(kRevocations, after, kBatch, kBatchOctets, &more));
-      for (const store::Record& record : records) {
-        const std::optional<base::WallTime> since = FromMilliseconds(record.value);
-        if (!since || *since < oldest)
-          transaction.writes.push_back({record.key, std::nullopt, store::Condition::At(record.revision)});
-      }
-      if (records.empty()) break;
-      after = records.back().key;
-    }
-  }
-  if (transaction.writes.empty()) return absl::OkStatus();
-  const absl::Status status = store_.Commit(transaction).status();
-  // Revoked again meanwhile: the next round deletes the others.
-  return absl::IsAborted(status) || absl::IsNotFound(status) ? absl::OkStatus() : status;
+  // One that is revoked again meanwhile stays.
+  return DeleteOldRecords(store_, kRevocations, [&](const store::Record& record) {
+    const std::optional<base::WallTime> since = FromMilliseconds(record.value);
+    return !since || *since < oldest;
+  });
 }
 
 }  // namespace gatepost::auth

@@ -2,12 +2,15 @@
 
 #include <nettle/hmac.h>
 
+#include <algorithm>
 #include <charconv>
 #include <chrono>
+#include <cstddef>
 #include <cstring>
 #include <memory>
 #include <utility>
 
+#include "services/auth/old_records.h"
 #include "services/auth/user_records.h"
 #include "services/base/status_macros.h"
 #include "services/base/strings.h"
@@ -31,6 +34,11 @@ constexpr size_t kMostWordOctets = 1'024;
 constexpr size_t kPageRecords = 1'000;
 constexpr size_t kPageOctets = 4 << 20;
 constexpr size_t kReplicaCharacters = 8;
+constexpr size_t kTimeCharacters = 16;
+// Of one transaction: batches that are deleted, or pairs that are written; what is more waits for the next.
+constexpr size_t kMostWrites = 500;
+constexpr std::chrono::seconds kKnownPauseLeast{1};
+constexpr std::chrono::seconds kKnownPauseMost{30};
 constexpr std::string_view kNothing = "-";
 
 constexpr std::string_view kKindNames[] = {"pair", "network", "login"};
@@ -42,7 +50,7 @@ std::string KnownKey(std::string_view network, std::string_view login) {
 // Zero-padded, so that keys are in order of time.
 std::string FailuresKey(base::WallTime at, std::string_view replica, uint64_t number) {
   std::string time = ToMilliseconds(at);
-  time.insert(0, 16 - std::min<size_t>(16, time.size()), '0');
+  time.insert(0, kTimeCharacters - std::min(kTimeCharacters, time.size()), '0');
   return base::StrCat(kFailures, time, "-", replica, "-", number);
 }
 
@@ -76,6 +84,9 @@ ThrottleMetrics::ThrottleMetrics(metrics::Registry& registry)
     : failures(registry.AddCounter("gatepost_auth_failures_total", "Failed logins that were counted, of all replicas.")),
       evicted(registry.AddCounter("gatepost_auth_throttle_evicted_total",
                                   "Counters of failed logins that made room for others while they still counted.")),
+      known_dropped(registry.AddCounter("gatepost_auth_known_pairs_dropped_total",
+                                        "Logins from a network that were not noted, because too many waited for the "
+                                        "store.")),
       counters(registry.AddGauge("gatepost_auth_throttle_counters", "Counters of failed logins.")) {
   for (size_t kind = 0; kind < std::size(kKindNames); ++kind) {
     throttled[kind] = registry.AddCounter("gatepost_auth_throttled_total", "Logins answered `not now`, by the counter.",
@@ -93,7 +104,8 @@ ThrottleLedger::ThrottleLedger(store::RecordStore& store, const base::Clock& clo
       figures_(options.figures),
       tag_key_(std::move(options.tag_key)),
       replica_(base::RandomId(random, kReplicaCharacters)),
-      throttle_(options.figures) {}
+      throttle_(options.figures),
+      known_backoff_(kKnownPauseLeast, kKnownPauseMost) {}
 
 ThrottleLedger::~ThrottleLedger() {
   if (!thread_.joinable()) return;
@@ -186,6 +198,11 @@ void ThrottleLedger::Succeeded(std::string_view login, const base::IpAddress& cl
   absl::MutexLock lock(&mutex_);
   const auto fresh = fresh_known_.find(key);
   if (fresh != fresh_known_.end() && now - fresh->second < kKnownFresh) return;
+  if (pending_known_.size() >= kMostPendingKnown && !pending_known_.contains(key)) {
+    // Not noted as fresh: its next login tries again.
+    metrics_.known_dropped.Increment();
+    return;
+  }
   if (fresh_known_.size() >= kMostFresh) fresh_known_.clear();
   fresh_known_[key] = now;
   pending_known_[std::move(key)] = now;
@@ -220,34 +237,57 @@ absl::Status ThrottleLedger::WritePending() {
   absl::MutexLock exchange(&exchange_mutex_);
   const base::WallTime now = clock_.WallNow();
   std::string batch;
-  std::map<std::string, base::WallTime> known;
   {
     absl::MutexLock lock(&mutex_);
     const size_t end = pending_.size() <= kBatchOctets ? pending_.size() : pending_.rfind('\n', kBatchOctets) + 1;
     batch = pending_.substr(0, end);
     pending_.erase(0, end);
-    known.swap(pending_known_);
   }
   store::Transaction transaction;
   if (!batch.empty()) {
     transaction.writes.push_back({FailuresKey(now, replica_, batches_++), batch, store::Condition::None()});
   }
+  size_t over = 0;
+  while (over < std::min(written_.size(), kMostWrites) && written_[over].at <= now - figures_.window) {
+    transaction.writes.push_back({written_[over++].key, std::nullopt, store::Condition::None()});
+  }
+  if (!transaction.writes.empty()) {
+    if (absl::Status status = store_.Commit(transaction).status(); !status.ok()) {
+      absl::MutexLock lock(&mutex_);
+      if (pending_.size() + batch.size() <= kMostPending) pending_.insert(0, batch);
+      return status;
+    }
+    written_.erase(written_.begin(), written_.begin() + static_cast<std::ptrdiff_t>(over));
+    if (!batch.empty()) written_.push_back({transaction.writes.front().key, now});
+  }
+  return WriteKnown();
+}
+
+absl::Status ThrottleLedger::WriteKnown() {
+  if (clock_.Now() < known_retry_at_) return absl::OkStatus();
+  std::vector<std::pair<std::string, base::WallTime>> known;
+  {
+    absl::MutexLock lock(&mutex_);
+    for (auto it = pending_known_.begin(); it != pending_known_.end() && known.size() < kMostWrites; ++it)
+      known.push_back(*it);
+  }
+  if (known.empty()) return absl::OkStatus();
+  store::Transaction transaction;
   for (const auto& [key, at] : known) {
     transaction.writes.push_back({key, ToMilliseconds(at), store::Condition::None()});
   }
-  while (!written_.empty() && written_.front().at <= now - figures_.window) {
-    transaction.writes.push_back({written_.front().key, std::nullopt, store::Condition::None()});
-    written_.pop_front();
+  if (absl::Status status = store_.Commit(transaction).status(); !status.ok()) {
+    known_retry_at_ = clock_.Now() + known_backoff_.Next(random_);
+    return status;
   }
-  if (transaction.writes.empty()) return absl::OkStatus();
-  const absl::Status status = store_.Commit(transaction).status();
-  if (status.ok() && !batch.empty()) written_.push_back({transaction.writes.front().key, now});
-  if (!status.ok()) {
-    absl::MutexLock lock(&mutex_);
-    if (pending_.size() + batch.size() <= kMostPending) pending_.insert(0, batch);
-    pending_known_.merge(known);
+  known_backoff_.Reset();
+  absl::MutexLock lock(&mutex_);
+  for (const auto& [key, at] : known) {
+    // Unless the pair has logged in again.
+    if (const auto it = pending_known_.find(key); it != pending_known_.end() && it->second == at)
+      pending_known_.erase(it);
   }
-  return status;
+  return absl::OkStatus();
 }
 
 absl::Status ThrottleLedger::ReadOthers() {
@@ -308,35 +348,16 @@ void ThrottleLedger::Take(std::string_view batch) {
 
 absl::Status ThrottleLedger::Clean() {
   const base::WallTime now = clock_.WallNow();
-  store::Transaction transaction;
-  {
-    GATEPOST_ASSIGN_OR_RETURN(const std::unique_ptr<store::View> view, store_.Read());
-    for (const auto& [prefix, lifetime] :
-         {std::pair<std::string_view, std::chrono::minutes>{kKnown, kKnownTime}, {kFailures, figures_.window}}) {
-      std::string after;
-      bool more = true;
-      while (more && transaction.writes.size() < kPageRecords) {
-        GATEPOST_ASSIGN_OR_RETURN(const std::vector<store::Record> records,
-                                  view->List(prefix, after, kPageRecords, kPageOctets, &more));
-        if (records.empty()) break;
-        after = records.back().key;
-        for (const store::Record& record : records) {
-          // A batch says its time in its key; those of replicas that are gone are deleted here.
-          const std::string_view time = prefix == kKnown
-                                            ? std::string_view(record.value)
-                                            : std::string_view(record.key).substr(kFailures.size(), 16);
-          const std::optional<base::WallTime> at = FromMilliseconds(time);
-          if (!at || *at < now - lifetime) {
-            transaction.writes.push_back({record.key, std::nullopt, store::Condition::At(record.revision)});
-          }
-        }
-      }
-    }
-  }
-  if (transaction.writes.empty()) return absl::OkStatus();
-  const absl::Status status = store_.Commit(transaction).status();
-  // Written or deleted meanwhile by another: the next round sees.
-  return absl::IsAborted(status) || absl::IsNotFound(status) ? absl::OkStatus() : status;
+  GATEPOST_RETURN_IF_ERROR(DeleteOldRecords(store_, kKnown, [&](const store::Record& record) {
+    const std::optional<base::WallTime> at = FromMilliseconds(record.value);
+    return !at || *at < now - kKnownTime;
+  }));
+  // A batch says its time in its key; those of replicas that are gone are deleted here.
+  return DeleteOldRecords(store_, kFailures, [&](const store::Record& record) {
+    const std::optional<base::WallTime> at =
+        FromMilliseconds(std::string_view(record.key).substr(kFailures.size(), kTimeCharacters));
+    return !at || *at < now - figures_.window;
+  });
 }
 
 }  // namespace gatepost::auth

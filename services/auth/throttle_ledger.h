@@ -6,7 +6,9 @@
 //                               `C {ms} {kind} {network} {login}`; for the window, then its writer deletes it
 //   known/{network} {login}     when the pair last logged in, in milliseconds; for 30 days
 //
-// A store that cannot be written or read stops no login: each replica then counts by itself. Thread-safe.
+// A store that cannot be written or read stops no login: each replica then counts by itself. What waits to be written
+// is bounded and goes in small transactions: 500 known pairs in each, with pauses that grow while they fail.
+// Thread-safe.
 #pragma once
 
 #include <absl/base/thread_annotations.h>
@@ -23,6 +25,7 @@
 #include <vector>
 
 #include "services/auth/throttle.h"
+#include "services/base/backoff.h"
 #include "services/base/bell.h"
 #include "services/base/clock.h"
 #include "services/base/ip_address.h"
@@ -39,8 +42,12 @@ struct ThrottleMetrics {
   metrics::Counter throttled[3];  // by kind
   metrics::Counter failures;
   metrics::Counter evicted;
+  metrics::Counter known_dropped;
   metrics::Gauge counters;
 };
+
+// Known pairs that wait to be written.
+inline constexpr size_t kMostPendingKnown = 100'000;
 
 class ThrottleLedger {
  public:
@@ -73,7 +80,7 @@ class ThrottleLedger {
 
   // Writes what is new and reads what others wrote. The thread does.
   absl::Status Exchange();
-  // Deletes pairs that have not logged in for 30 days; some at a time.
+  // Deletes pairs that have not logged in for 30 days, and batches of replicas that are gone; some at a time.
   absl::Status Clean();
 
  private:
@@ -86,6 +93,7 @@ class ThrottleLedger {
   void Run();
   bool IsKnown(std::string_view login, std::string_view network) const;
   absl::Status WritePending() ABSL_LOCKS_EXCLUDED(mutex_);
+  absl::Status WriteKnown() ABSL_EXCLUSIVE_LOCKS_REQUIRED(exchange_mutex_) ABSL_LOCKS_EXCLUDED(mutex_);
   absl::Status ReadOthers() ABSL_LOCKS_EXCLUDED(mutex_);
   void Take(std::string_view batch) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
 
@@ -111,6 +119,8 @@ class ThrottleLedger {
   int64_t seen_ ABSL_GUARDED_BY(exchange_mutex_) = -1;
   uint64_t batches_ ABSL_GUARDED_BY(exchange_mutex_) = 0;
   std::deque<Written> written_ ABSL_GUARDED_BY(exchange_mutex_);
+  base::Backoff known_backoff_ ABSL_GUARDED_BY(exchange_mutex_);
+  base::MonotonicTime known_retry_at_ ABSL_GUARDED_BY(exchange_mutex_){};
 
   base::Bell stop_;  // Rung at the end.
   std::thread thread_;

@@ -3,6 +3,10 @@
 
 #include <gtest/gtest.h>
 
+#include <algorithm>
+#include <memory>
+#include <string>
+
 #include "services/base/fake_clock.h"
 #include "services/base/fake_random.h"
 #include "services/base/strings.h"
@@ -127,6 +131,91 @@ TEST_F(LedgerTest, BatchesAreDeletedWhenTheirWindowIsOver) {
   clock_.Advance(std::chrono::minutes(6));
   ASSERT_TRUE(a->Clean().ok());
   EXPECT_EQ(*(*store_.Read())->Count("failures/"), 0);
+}
+
+// A store that can be away, and says how large the transactions are.
+class DistantStore : public store::MemoryStore {
+ public:
+  using MemoryStore::MemoryStore;
+  absl::StatusOr<store::Committed> Commit(const store::Transaction& transaction) override {
+    ++commits;
+    most_writes = std::max(most_writes, transaction.writes.size());
+    if (away) return absl::UnavailableError("away");
+    return MemoryStore::Commit(transaction);
+  }
+
+  bool away = false;
+  int commits = 0;
+  size_t most_writes = 0;
+};
+
+class DistantLedgerTest : public LedgerTest {
+ protected:
+  void LogIn(uint32_t from, uint32_t to) {
+    for (uint32_t i = from; i < to; ++i) ledger_.Succeeded("alice", Address(i));
+  }
+  int64_t Known() { return *(*distant_.Read())->Count("known/"); }
+
+  DistantStore distant_{clock_, random_};
+  metrics::Registry registry_;
+  const ThrottleMetrics counted_{registry_};
+  ThrottleLedger ledger_{distant_, clock_, random_, log_, counted_,
+                         ThrottleLedger::Options{{}, std::string(32, 'k')}};
+};
+
+TEST_F(DistantLedgerTest, KnownPairsAreWrittenByTransactionsOfABoundedSize) {
+  distant_.away = true;
+  LogIn(0, 1'200);
+  ledger_.Failed("bob", home_, std::nullopt);
+  EXPECT_FALSE(ledger_.Exchange().ok());
+  distant_.away = false;
+  clock_.Advance(std::chrono::seconds(1));
+  for (const int64_t known : {500, 1'000, 1'200}) {
+    ASSERT_TRUE(ledger_.Exchange().ok());
+    EXPECT_EQ(Known(), known);
+  }
+  EXPECT_EQ(*(*distant_.Read())->Count("failures/"), 1);
+  EXPECT_EQ(distant_.most_writes, 500u);
+}
+
+TEST_F(DistantLedgerTest, PairsThatCannotBeWrittenAreTriedAgainAfterPausesThatGrow) {
+  distant_.away = true;
+  LogIn(0, 1);
+  for (int i = 0; i < 600 * 4; ++i) {
+    ledger_.Exchange().IgnoreError();
+    clock_.Advance(std::chrono::milliseconds(250));
+  }
+  EXPECT_LT(distant_.commits, 200) << "of 2,400 rounds in ten minutes";
+  EXPECT_GT(distant_.commits, 10);
+  distant_.away = false;
+  clock_.Advance(std::chrono::seconds(30));
+  ASSERT_TRUE(ledger_.Exchange().ok());
+  EXPECT_EQ(Known(), 1);
+}
+
+TEST_F(DistantLedgerTest, SoManyKnownPairsWaitAndTheRestIsCountedAndTriedAgainAtTheirNextLogin) {
+  distant_.away = true;
+  LogIn(0, kMostPendingKnown);
+  EXPECT_EQ(counted_.known_dropped.Value(), 0);
+  LogIn(kMostPendingKnown, kMostPendingKnown + 1);
+  EXPECT_EQ(counted_.known_dropped.Value(), 1);
+  distant_.away = false;
+  ASSERT_TRUE(ledger_.Exchange().ok());
+  LogIn(kMostPendingKnown, kMostPendingKnown + 1);
+  EXPECT_EQ(counted_.known_dropped.Value(), 1);
+}
+
+TEST_F(DistantLedgerTest, OldPairsAreDeletedByTransactionsOfABoundedSize) {
+  LogIn(0, 1'100);
+  for (int i = 0; i < 3; ++i) ASSERT_TRUE(ledger_.Exchange().ok());
+  ASSERT_EQ(Known(), 1'100);
+  clock_.Advance(std::chrono::hours(30 * 24) + std::chrono::seconds(1));
+  ledger_.Succeeded("bob", home_);
+  ASSERT_TRUE(ledger_.Exchange().ok());
+  distant_.most_writes = 0;
+  ASSERT_TRUE(ledger_.Clean().ok());
+  EXPECT_EQ(Known(), 1) << "the one that is not old";
+  EXPECT_EQ(distant_.most_writes, 200u);
 }
 
 TEST_F(LedgerTest, NoPasswordIsInTheStore) {
