@@ -2,11 +2,13 @@
 
 #include <postgresql/libpq-fe.h>
 
+#include <cstdlib>
 #include <memory>
 #include <string_view>
 #include <utility>
 
 #include "services/base/file.h"
+#include "services/base/ip_address.h"
 #include "services/base/status_macros.h"
 
 namespace gatepost::store {
@@ -14,20 +16,36 @@ namespace {
 
 constexpr size_t kMostPasswordOctets = 4'096;
 
-// Does every host of the list lie on this machine, so that nobody stands between?
+using Parameters = std::map<std::string, std::string>;
+
+// A name such as 127.example.net is none.
+bool IsLocal(std::string_view host) {
+  // Empty: libpq's socket. Absolute, or with @ in front: another.
+  if (host.empty() || host.starts_with('/') || host.starts_with('@') || host == "localhost") return true;
+  const absl::StatusOr<base::IpAddress> address = base::IpAddress::Parse(host);
+  return address.ok() && address->IsLoopback();
+}
+
 bool AllLocal(std::string_view hosts) {
   while (true) {
     const size_t comma = hosts.find(',');
-    const std::string_view host = hosts.substr(0, comma);
-    const bool local = host.empty() || host.starts_with('/') || host.starts_with('@') || host == "localhost" ||
-                       host.starts_with("127.") || host == "::1";
-    if (!local) return false;
+    if (!IsLocal(hosts.substr(0, comma))) return false;
     if (comma == std::string_view::npos) return true;
     hosts.remove_prefix(comma + 1);
   }
 }
 
-using Parameters = std::map<std::string, std::string>;
+// Is it certain that the server is on this machine, so that nobody stands between? Where the URI is silent libpq asks
+// the environment; a service's file, which is not read here, may name any host, also beside one of the URI's.
+bool StaysOnThisMachine(const Parameters& parameters) {
+  const auto value = [&](const char* keyword, const char* variable) -> std::string_view {
+    if (const auto said = parameters.find(keyword); said != parameters.end()) return said->second;
+    const char* const otherwise = std::getenv(variable);
+    return otherwise == nullptr ? "" : otherwise;
+  };
+  return value("service", "PGSERVICE").empty() && AllLocal(value("host", "PGHOST")) &&
+         AllLocal(value("hostaddr", "PGHOSTADDR"));
+}
 
 // libpq's own message may quote the URI, and with it a password: it is not shown.
 absl::StatusOr<Parameters> ParseUri(const std::string& uri) {
@@ -42,7 +60,8 @@ absl::StatusOr<Parameters> ParseUri(const std::string& uri) {
   }
   Parameters parameters;
   for (const PQconninfoOption* option = parsed.get(); option->keyword != nullptr; ++option) {
-    if (option->val != nullptr) parameters[option->keyword] = option->val;
+    // What is empty is unsaid to libpq, which would take its own default.
+    if (option->val != nullptr && *option->val != '\0') parameters[option->keyword] = option->val;
   }
   return parameters;
 }
@@ -62,8 +81,7 @@ absl::StatusOr<Parameters> PostgresParameters(const PostgresTarget& target) {
   parameters.try_emplace("keepalives_count", "2");
   parameters.try_emplace("gssencmode", "disable");
   parameters.try_emplace("fallback_application_name", target.schema);
-  const auto host = parameters.find(parameters.contains("hostaddr") ? "hostaddr" : "host");
-  if (host != parameters.end() && !AllLocal(host->second)) parameters.try_emplace("sslmode", "verify-full");
+  if (!StaysOnThisMachine(parameters)) parameters.try_emplace("sslmode", "verify-full");
   parameters["client_encoding"] = "UTF8";
   if (!target.password_file.empty()) {
     absl::StatusOr<std::string> password = base::ReadSecretFile(target.password_file, kMostPasswordOctets);

@@ -15,9 +15,11 @@ struct PostgresTarget {
   std::string schema;         // Of our tables: lower-case letters, digits, underscores.
 };
 
-// libpq's parameters. Where the URI says nothing: TLS with the server's name verified, but to this machine; the primary
-// alone; two seconds to connect to a host, three for a peer that acknowledges nothing. FAILED_PRECONDITION: no such
-// URI, a role of the server that is none of ours, or no password file. No error says the password.
+// libpq's parameters. Where the URI says nothing: TLS with the server's name verified, but where every host (and
+// hostaddr), be it of the URI, of PGHOST or of PGHOSTADDR, is a socket, localhost or a loopback address, and no
+// service's file could say another; the primary alone; two seconds to connect to a host, three for a peer that
+// acknowledges nothing. Neither PGSSLMODE nor a service's file makes it less. FAILED_PRECONDITION: no such URI, a role
+// of the server that is none of ours, or no password file. No error says the password.
 absl::StatusOr<std::map<std::string, std::string>> PostgresParameters(const PostgresTarget& target);
 
 }  // namespace gatepost::store

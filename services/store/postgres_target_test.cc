@@ -2,6 +2,7 @@
 
 #include <sys/stat.h>
 
+#include <cstdlib>
 #include <fstream>
 #include <map>
 #include <string>
@@ -18,6 +19,18 @@ std::map<std::string, std::string> Parameters(const std::string& uri, const std:
   return parameters.ok() ? *parameters : std::map<std::string, std::string>();
 }
 
+// A variable of the environment, while it lives.
+class Variable {
+ public:
+  Variable(const char* name, const char* value) : name_(name) { setenv(name, value, /*overwrite=*/1); }
+  ~Variable() { unsetenv(name_); }
+  Variable(const Variable&) = delete;
+  Variable& operator=(const Variable&) = delete;
+
+ private:
+  const char* const name_;
+};
+
 TEST(PostgresTargetTest, ToAnotherMachineTheServersNameIsVerified) {
   for (const char* uri : {"postgresql://db.example.net/gatepost", "postgresql://db.example.net:5433,127.0.0.1/gatepost",
                           "postgresql:///gatepost?host=192.0.2.1", "postgres://[2001:db8::1]/gatepost"}) {
@@ -25,9 +38,43 @@ TEST(PostgresTargetTest, ToAnotherMachineTheServersNameIsVerified) {
   }
 }
 
+TEST(PostgresTargetTest, ANameThatLooksLikeThisMachineIsAnother) {
+  for (const char* uri :
+       {"postgresql://127.evil.example/x", "postgresql://127.0.0.1.evil.example/x", "postgresql://127.1/x",
+        "postgresql://localhost.evil.example/x", "postgresql://127.0.0.1/x?hostaddr=192.0.2.1",
+        "postgresql://192.0.2.1/x?hostaddr=127.0.0.1", "postgresql://db.example.net/x?sslmode="}) {
+    EXPECT_EQ(Parameters(uri)["sslmode"], "verify-full") << uri;
+  }
+}
+
+TEST(PostgresTargetTest, AHostThatTheEnvironmentSaysIsVerifiedToo) {
+  {
+    const Variable host("PGHOST", "db.example.net");
+    EXPECT_EQ(Parameters("postgresql:///x")["sslmode"], "verify-full");
+    EXPECT_EQ(Parameters("postgresql:///x?host=")["sslmode"], "verify-full") << "an empty host is unsaid";
+    EXPECT_FALSE(Parameters("postgresql://127.0.0.1/x").contains("sslmode")) << "the URI's host holds";
+  }
+  {
+    const Variable address("PGHOSTADDR", "192.0.2.1");
+    EXPECT_EQ(Parameters("postgresql://127.0.0.1/x")["sslmode"], "verify-full") << "libpq connects to the address";
+  }
+  {
+    const Variable host("PGHOST", "/run/postgresql");
+    EXPECT_FALSE(Parameters("postgresql:///x").contains("sslmode"));
+  }
+}
+
+TEST(PostgresTargetTest, AServiceMaySayAnyHost) {
+  EXPECT_EQ(Parameters("postgresql:///x?service=mail")["sslmode"], "verify-full");
+  EXPECT_EQ(Parameters("postgresql://127.0.0.1/x?service=mail")["sslmode"], "verify-full") << "hostaddr, for one";
+  const Variable service("PGSERVICE", "mail");
+  EXPECT_EQ(Parameters("postgresql:///x")["sslmode"], "verify-full");
+}
+
 TEST(PostgresTargetTest, OnThisMachineThereIsNobodyBetween) {
-  for (const char* uri : {"postgresql:///gatepost", "postgresql:///gatepost?host=/run/postgresql",
-                          "postgresql://[::1]/gatepost", "postgresql://127.0.0.1:5433,localhost/gatepost"}) {
+  for (const char* uri :
+       {"postgresql:///gatepost", "postgresql:///gatepost?host=/run/postgresql", "postgresql://[::1]/gatepost",
+        "postgresql://127.0.0.1:5433,localhost/gatepost", "postgresql://127.0.0.2/gatepost?hostaddr=127.0.0.1"}) {
     EXPECT_FALSE(Parameters(uri).contains("sslmode")) << uri;
   }
 }
