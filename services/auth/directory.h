@@ -16,7 +16,7 @@ namespace gatepost::auth {
 struct DirectoryAnswer {
   // kSuccess; kCredentials: wrong, or nobody's; kUnavailable: cannot say, which is never held against anybody.
   Outcome outcome = Outcome::kUnavailable;
-  // For the log: "wrong_password", "unknown", "ambiguous", "directory", "no_slot".
+  // For the log: "wrong_password", "unknown", "ambiguous", "too_many_groups", "directory", "no_slot".
   std::string_view reason = "directory";
   // `directories/{name}/users/{login}`: no `users/{id}` of ours is ever one. Also of a wrong password; empty: unknown.
   std::string user;

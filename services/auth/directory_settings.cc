@@ -15,6 +15,7 @@
 #include "services/base/ip_address.h"
 #include "services/base/status_macros.h"
 #include "services/base/strings.h"
+#include "services/base/wipe.h"
 
 namespace gatepost::auth {
 namespace {
@@ -220,6 +221,16 @@ void ReadDomains(Members& members, DirectorySettings* settings) {
   std::sort(settings->domains.begin(), settings->domains.end());
 }
 
+// alice@a.example and alice@b.example would be one entry, or be of one's groups: with a brute-force counter each.
+void CheckLocalPart(const Members& members, const DirectorySettings& settings) {
+  const bool users = settings.users.filter.placeholder() == Placeholder::kLocalPart;
+  const bool groups = settings.groups && settings.groups->filter.placeholder() == Placeholder::kLocalPart;
+  if (settings.domains.size() > 1 && (users || groups)) {
+    members.Complain("domains", StrCat("must be one alone, since `", users ? "users" : "groups",
+                                       ".filter` has {local_part}: use {login}"));
+  }
+}
+
 }  // namespace
 
 absl::StatusOr<DirectorySettings> ParseDirectorySettings(std::string_view json) {
@@ -244,6 +255,7 @@ absl::StatusOr<DirectorySettings> ParseDirectorySettings(std::string_view json) 
     members.Complain("users", "must be given");
   }
   if (const Struct* groups = members.Object("groups")) ReadGroups(*groups, &settings, &status);
+  CheckLocalPart(members, settings);
   settings.may_submit = members.Switch("may_submit", true);
   settings.may_relay = members.Switch("may_relay", true);
   settings.cache_ttl = std::chrono::seconds(members.Number("cache_ttl_seconds", 0, 0, kMostDirectoryCacheSeconds));
@@ -265,7 +277,7 @@ absl::StatusOr<DirectorySettings> LoadDirectorySettings(const std::string& path)
     if (!settings.bind_password_file.empty()) {
       absl::StatusOr<std::string> password = base::ReadSecretFile(settings.bind_password_file, kMostDirectoryPassword);
       GATEPOST_RETURN_IF_ERROR(password.status());
-      Wipe(&*password);
+      base::Wipe(&*password);
     }
     return settings;
   };

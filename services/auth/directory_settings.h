@@ -36,7 +36,8 @@ struct DirectorySettings {
   // Who searches; without a DN the search is anonymous. The password's file is read for each new connection.
   std::string bind_dn;
   std::string bind_password_file;
-  // Whose logins are the directory's: what stands behind their last @, prepared and in lower case.
+  // Whose logins are the directory's: what stands behind their last @, prepared and in lower case. One alone where a
+  // filter has {local_part}.
   std::vector<std::string> domains;
   LdapSearch users;
   // The attribute that must hold what the filter was given: the login, or its local part.

@@ -50,7 +50,7 @@ TEST(DirectorySettingsTest, DefaultsAreTheCarefulOnes) {
 TEST(DirectorySettingsTest, EverythingIsRead) {
   const absl::StatusOr<DirectorySettings> settings = ParseDirectorySettings(R"j({
     "name": "corp", "uris": ["ldaps://a.example.com:1636", "ldap://b.example.com"], "start_tls": true, "ca_file": "/ca.pem",
-    "bind_dn": "cn=gatepost,dc=x", "bind_password_file": "/secret", "domains": ["Example.COM", "b.example"],
+    "bind_dn": "cn=gatepost,dc=x", "bind_password_file": "/secret", "domains": ["Example.COM"],
     "users": {"base": "dc=x", "scope": "one", "filter": "(uid={local_part})", "login_attribute": "uid",
               "address_attribute": "mail", "decoy_dn": "uid=decoy,dc=x"},
     "groups": {"base": "dc=x", "filter": "(member={dn})", "map": {"CN=Relay, dc=x": "groups/relay"}},
@@ -60,7 +60,7 @@ TEST(DirectorySettingsTest, EverythingIsRead) {
   EXPECT_EQ(settings->servers[0].tls, LdapServer::Tls::kAtOnce);
   EXPECT_EQ(settings->servers[0].tcp, "ldap://a.example.com:1636");
   EXPECT_EQ(settings->servers[1].tls, LdapServer::Tls::kStartTls);
-  EXPECT_EQ(settings->domains, (std::vector<std::string>{"b.example", "example.com"}));
+  EXPECT_EQ(settings->domains, std::vector<std::string>{"example.com"});
   EXPECT_FALSE(settings->users.subtree);
   EXPECT_EQ(settings->users.filter.placeholder(), Placeholder::kLocalPart);
   ASSERT_TRUE(settings->groups);
@@ -122,6 +122,29 @@ TEST(DirectorySettingsTest, WhatIsWrongIsNamed) {
   };
   for (const auto& [json, complaint] : cases) EXPECT_NE(Complaint(json).find(complaint), std::string::npos)
       << json << "\n" << Complaint(json);
+}
+
+TEST(DirectorySettingsTest, DomainsAreCanonicalAndSorted) {
+  const absl::StatusOr<DirectorySettings> settings =
+      ParseDirectorySettings(File(R"j("domains": ["Example.COM", "b.example"])j", "domains"));
+  ASSERT_TRUE(settings.ok()) << settings.status();
+  EXPECT_EQ(settings->domains, (std::vector<std::string>{"b.example", "example.com"}));
+}
+
+// Or each domain would be as many more guesses at one entry's password.
+TEST(DirectorySettingsTest, WithTheLocalPartAloneThereIsOneDomain) {
+  const auto file = [](const std::string& domains, const std::string& users, const std::string& groups) {
+    return R"j({"name": "corp", "uris": ["ldap://a"], "domains": [)j" + domains + R"j(], "users": {"base": "dc=x", "filter": "(uid=)j" +
+           users + R"j()", "login_attribute": "uid"}, "groups": {"base": "dc=x", "filter": "(memberUid=)j" + groups +
+           R"j()", "map": {"cn=x": "groups/x"}}})j";
+  };
+  const std::string one = R"("a.example")", two = R"("a.example", "b.example")";
+  EXPECT_EQ(Complaint(file(one, "{local_part}", "{local_part}")), "none");
+  EXPECT_EQ(Complaint(file(two, "{login}", "{login}")), "none");
+  EXPECT_EQ(Complaint(file(two, "{local_part}", "{dn}")),
+            "`domains` must be one alone, since `users.filter` has {local_part}: use {login}");
+  EXPECT_EQ(Complaint(file(two, "{login}", "{local_part}")),
+            "`domains` must be one alone, since `groups.filter` has {local_part}: use {login}");
 }
 
 TEST(DirectorySettingsTest, PasswordsGoInClearOnLoopbackOrWhereItIsAskedFor) {

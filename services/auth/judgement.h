@@ -24,7 +24,7 @@ struct Judgement {
   std::string credential;              // `users/{user}/credentials/{id}`; empty: none of ours
   std::optional<std::string> final;    // the mechanism's last words to the client
   // For the log: "wrong_password", "unknown", "disabled", "no_password", "network", "expired", "authzid", "prohibited",
-  // "store", "no_slot", "throttled"; of a directory also "ambiguous", "directory".
+  // "store", "no_slot", "throttled"; of a directory also "ambiguous", "too_many_groups", "directory".
   std::string_view reason;
 };
 

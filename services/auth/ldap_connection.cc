@@ -161,6 +161,9 @@ absl::Status LdapConnection::Open(const LdapServer& server, const std::string& c
   option(LDAP_OPT_NETWORK_TIMEOUT, &left);
   option(LDAP_OPT_TIMEOUT, &left);
   option(LDAP_OPT_CONNECT_CB, &callbacks_);
+  option(LDAP_OPT_X_KEEPALIVE_IDLE, &kDirectoryProbeSeconds);
+  option(LDAP_OPT_X_KEEPALIVE_INTERVAL, &kDirectoryReprobeSeconds);
+  option(LDAP_OPT_X_KEEPALIVE_PROBES, &kDirectoryProbes);
   option(LDAP_OPT_X_TLS_REQUIRE_CERT, &certificate);
   option(LDAP_OPT_X_TLS_PROTOCOL_MIN, &protocol);
   if (!ca_file.empty()) option(LDAP_OPT_X_TLS_CACERTFILE, ca_file.c_str());

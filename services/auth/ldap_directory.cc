@@ -9,6 +9,7 @@
 #include "services/base/file.h"
 #include "services/base/status_macros.h"
 #include "services/base/strings.h"
+#include "services/base/wipe.h"
 
 namespace gatepost::auth {
 namespace {
@@ -114,7 +115,7 @@ void LdapDirectory::Verify(std::string login_key, std::string password,
   job->done = std::move(done);
   if (std::optional<DirectoryAnswer> known = cache_.Find(job->login_key, job->password)) {
     metrics_.cache_hits.Increment();
-    Wipe(&job->password);
+    base::Wipe(&job->password);
     return job->done(*std::move(known));
   }
   {
@@ -124,7 +125,7 @@ void LdapDirectory::Verify(std::string login_key, std::string password,
       return;
     }
   }
-  Wipe(&job->password);
+  base::Wipe(&job->password);
   Answer(job.get(), CannotSay("no_slot"));
 }
 
@@ -149,7 +150,7 @@ void LdapDirectory::Tick() {
     }
   }
   for (const auto& job : waited) {
-    Wipe(&job->password);
+    base::Wipe(&job->password);
     Answer(job.get(), CannotSay("no_slot"));
   }
   for (const auto& job : overdue) Answer(job.get(), CannotSay("directory"));
@@ -175,7 +176,7 @@ void LdapDirectory::Run(Worker* worker) {
       if (answer.outcome == Outcome::kSuccess) cache_.Add(job->login_key, job->password, answer);
       Answer(job.get(), std::move(answer));
     }
-    Wipe(&job->password);
+    base::Wipe(&job->password);
     absl::MutexLock lock(&mutex_);
     running_.erase(job);
   }
@@ -193,12 +194,15 @@ DirectoryAnswer LdapDirectory::Ask(Worker* worker, const Job& job) {
       server = servers_.Pick(clock_.Now());
     }
     if (!server) break;
-    const bool connected = worker->server == server && worker->search.is_open() && worker->bind.is_open();
+    // One that a firewall has dropped in silence would cost a time-out, and count against a server that is well.
+    const bool connected = worker->server == server && worker->search.is_open() && worker->bind.is_open() &&
+                           clock_.Now() - worker->used < kDirectoryIdle;
     kept = kept && connected;
     absl::Status status = connected ? absl::OkStatus() : Connect(worker, *server, deadline);
     if (status.ok()) {
       absl::StatusOr<DirectoryAnswer> answer = Judge(worker, job, deadline);
       if (answer.ok()) {
+        worker->used = clock_.Now();
         Report(*server, absl::OkStatus());
         return *std::move(answer);
       }
@@ -254,7 +258,7 @@ absl::Status LdapDirectory::Connect(Worker* worker, size_t server, base::Monoton
     if (password.ends_with('\n')) password.pop_back();
     const absl::StatusOr<bool> bound =
         worker->search.Bind(settings_.bind_dn, password, StepEnd(settings_.connect_timeout, deadline));
-    Wipe(&password);
+    base::Wipe(&password);
     GATEPOST_RETURN_IF_ERROR(bound.status());
     if (!*bound) return absl::FailedPreconditionError("the server refuses `bind_dn` or its password");
   }
@@ -291,7 +295,16 @@ absl::StatusOr<DirectoryAnswer> LdapDirectory::Judge(Worker* worker, const Job& 
   answer.user = base::StrCat("directories/", settings_.name, "/users/", job.login_key);
   answer.reason = "wrong_password";
   if (!right) return answer;
-  GATEPOST_ASSIGN_OR_RETURN(answer.groups, GroupsOf(worker, job, *entry, deadline));
+  absl::StatusOr<std::vector<std::string>> groups = GroupsOf(worker, job, *entry, deadline);
+  if (absl::IsResourceExhausted(groups.status())) {
+    // Refused and counted as a wrong one is: another reply would tell a guesser that the password is right.
+    log_.Warning("directory_refused",
+                 {{"directory", settings_.name}, {"error", base::FromAbsl(groups.status().message())}});
+    answer.reason = "too_many_groups";
+    return answer;
+  }
+  GATEPOST_RETURN_IF_ERROR(groups.status());
+  answer.groups = *std::move(groups);
   answer.outcome = Outcome::kSuccess;
   answer.reason = "";
   answer.login = filter.placeholder() == Placeholder::kLogin ? *spelling : job.login_key;

@@ -1,11 +1,13 @@
-// Users of an LDAP directory, for PLAIN and LOGIN. A login is searched as the service's own identity; then its DN is bound
-// with the password over another connection. Every login costs one search and one bind, also of a name that nobody has (a
-// decoy's DN is bound then), of one that two entries have, and of one that the directory takes for an entry's though it is
-// written otherwise: what is found must have the very login that was asked for, as logins are compared here (prepare.h),
-// so that no spelling escapes the brute-force defence, nor a filter's special characters anything at all.
+// Users of an LDAP directory, for PLAIN and LOGIN. A login is searched as the service's own identity; then its DN is
+// bound with the password over another connection. Every login costs one search and one bind, also of a name that
+// nobody has (a decoy's DN is bound then), of one that two entries have, and of one that the directory takes for an
+// entry's though it is written otherwise: what is found must have the very login that was asked for, as logins are
+// compared here (prepare.h), so that no spelling escapes the brute-force defence, nor a filter's special characters
+// anything at all.
 //
-// As many threads as the settings' `connections`, each with two connections of its own, ask; what waits over 2 s, or takes
-// over 4 s in all, is "cannot say", and so is everything, at once, while no server answers (ldap_servers.h). Thread-safe.
+// As many threads as the settings' `connections`, each with two connections of its own, ask; what waits over 2 s, or
+// takes over 4 s in all, is "cannot say", and so is everything, at once, while no server answers (ldap_servers.h).
+// Connections are kept, but not used after a minute without a login. Thread-safe.
 #pragma once
 
 #include <absl/base/thread_annotations.h>
@@ -68,6 +70,7 @@ class LdapDirectory final : public Directory {
     explicit Worker(const base::Clock& clock) : search(clock), bind(clock) {}
     LdapConnection search, bind;
     std::optional<size_t> server;  // of both connections
+    base::MonotonicTime used{};    // when they last served a login
     std::thread thread;
   };
 
@@ -79,6 +82,7 @@ class LdapDirectory final : public Directory {
   // Anew.
   absl::Status Connect(Worker* worker, size_t server, base::MonotonicTime deadline);
   absl::StatusOr<DirectoryAnswer> Judge(Worker* worker, const Job& job, base::MonotonicTime deadline);
+  // RESOURCE_EXHAUSTED: there are more than 100.
   absl::StatusOr<std::vector<std::string>> GroupsOf(Worker* worker, const Job& job, const LdapEntry& entry,
                                                     base::MonotonicTime deadline);
   void Report(size_t server, const absl::Status& status);

@@ -1,15 +1,22 @@
-// What stands between a login and a directory: who is asked, who waits how long, what is held against whom. Servers that
-// answer are slapd's, in tests/interop/ldap_test.py; here is one that takes connections and says nothing.
+// What stands between a login and a directory: who is asked, who waits how long, what is held against whom. Servers
+// that answer are slapd's, in tests/interop/ldap_test.py; here is one that takes connections and says nothing, and one
+// that knows a single user.
 #include "services/auth/ldap_directory.h"
 
 #include <absl/synchronization/notification.h>
 #include <gtest/gtest.h>
 #include <netinet/in.h>
+#include <poll.h>
 #include <sys/socket.h>
 #include <unistd.h>
 
+#include <atomic>
 #include <csignal>
+#include <cstddef>
 #include <string>
+#include <string_view>
+#include <thread>
+#include <vector>
 
 #include "services/auth/authenticator.h"
 #include "services/auth/limits.h"
@@ -34,6 +41,7 @@ class SilentServer {
   }
   ~SilentServer() { close(fd_); }
   int port() const { return port_; }
+  int fd() const { return fd_; }
   // Waits for a connection, which stays open. Its descriptor.
   int Accept() const { return accept(fd_, nullptr, nullptr); }
 
@@ -42,15 +50,87 @@ class SilentServer {
   int port_ = 0;
 };
 
+// BER with lengths of one or two octets, as short answers need them.
+std::string Ber(int tag, const std::string& content) {
+  std::string text(1, static_cast<char>(tag));
+  if (content.size() >= 128) text += '\x81';
+  return text + static_cast<char>(content.size()) + content;
+}
+
+// Speaks as much LDAP (RFC 4511) as it takes: alice, whose password is "secret", and who is in `groups` groups.
+class TinyServer {
+ public:
+  explicit TinyServer(int groups) : groups_(groups), thread_([this] { Run(); }) {}
+  ~TinyServer() {
+    stop_ = true;
+    shutdown(listener_.fd(), SHUT_RDWR);  // wakes poll()
+    thread_.join();
+  }
+  int port() const { return listener_.port(); }
+  int connections() const { return connections_; }
+
+ private:
+  void Run() {
+    std::vector<pollfd> open = {{listener_.fd(), POLLIN, 0}};
+    while (poll(open.data(), open.size(), -1) > 0 && !stop_) {
+      for (size_t i = open.size(); --i > 0;) {
+        if (open[i].revents == 0 || Serve(open[i].fd)) continue;
+        close(open[i].fd);
+        open.erase(open.begin() + static_cast<std::ptrdiff_t>(i));
+      }
+      if (open[0].revents != 0) {
+        open.push_back({listener_.Accept(), POLLIN, 0});
+        ++connections_;
+      }
+    }
+    for (size_t i = 1; i < open.size(); ++i) close(open[i].fd);
+  }
+
+  // One request; libldap sends each at once, and none before the last is answered. False: the client is gone.
+  bool Serve(int fd) const {
+    char octets[4096];
+    const ssize_t size = read(fd, octets, sizeof octets);
+    if (size < 8) return false;
+    const std::string_view request(octets, static_cast<size_t>(size));
+    // Behind the sequence's length: the number of the message, of one octet, and the operation.
+    const size_t start = 2 + (request[1] < 0 ? request[1] & 0x7f : 0);
+    const std::string id(request.substr(start, 3));
+    const int operation = static_cast<unsigned char>(request[start + 3]);
+    const auto has = [&](std::string_view text) { return request.find(text) != request.npos; };
+    const auto result = [](int code) { return std::string({'\x0a', 1, static_cast<char>(code), 4, 0, 4, 0}); };
+    std::string reply;
+    if (operation == 0x60) {
+      reply = Ber(0x30, id + Ber(0x61, result(has("cn=alice,dc=x") && has("secret") ? 0 : 49)));
+    } else if (operation == 0x63) {
+      if (has("ou=groups")) {
+        for (int i = 0; i < groups_; ++i)
+          reply += Ber(0x30, id + Ber(0x64, Ber(4, "cn=" + std::to_string(i) + ",ou=groups,dc=x") + Ber(0x30, "")));
+      } else if (has("alice@corp.example")) {
+        const std::string mail = Ber(0x30, Ber(4, "mail") + Ber(0x31, Ber(4, "alice@corp.example")));
+        reply = Ber(0x30, id + Ber(0x64, Ber(4, "cn=alice,dc=x") + Ber(0x30, mail)));
+      }
+      reply += Ber(0x30, id + Ber(0x65, result(0)));
+    }
+    return reply.empty() || send(fd, reply.data(), reply.size(), MSG_NOSIGNAL) == static_cast<ssize_t>(reply.size());
+  }
+
+  const SilentServer listener_;
+  const int groups_;
+  std::atomic<int> connections_ = 0;
+  std::atomic<bool> stop_ = false;
+  std::thread thread_;
+};
+
 class LdapDirectoryTest : public testing::Test {
  protected:
   // libldap writes to connections that are gone; the programs ignore it likewise (base/process).
   static void SetUpTestSuite() { signal(SIGPIPE, SIG_IGN); }
 
-  DirectorySettings Settings(const std::string& uri) {
+  DirectorySettings Settings(const std::string& uri, const std::string& more = "") {
     absl::StatusOr<DirectorySettings> settings = ParseDirectorySettings(base::StrCat(
-        R"({"name": "corp", "uris": [")", uri, R"("], "start_tls": false, "domains": ["corp.example"], "connections": 1,)",
-        R"j("users": {"base": "dc=x", "filter": "(mail={login})", "login_attribute": "mail"}})j"));
+        R"({"name": "corp", "uris": [")", uri,
+        R"("], "start_tls": false, "domains": ["corp.example"], "connections": 1,)",
+        R"j("users": {"base": "dc=x", "filter": "(mail={login})", "login_attribute": "mail"})j", more, "}"));
     EXPECT_TRUE(settings.ok()) << settings.status();
     return *std::move(settings);
   }
@@ -63,8 +143,8 @@ class LdapDirectoryTest : public testing::Test {
       return answer.reason;
     }
   };
-  void Ask(LdapDirectory& directory, Asked* asked) {
-    directory.Verify("alice@corp.example", "secret", nullptr, [asked](DirectoryAnswer answer) {
+  void Ask(LdapDirectory& directory, Asked* asked, const std::string& password = "secret") {
+    directory.Verify("alice@corp.example", password, nullptr, [asked](DirectoryAnswer answer) {
       asked->answer = std::move(answer);
       asked->done.Notify();
     });
@@ -147,6 +227,53 @@ TEST_F(LdapDirectoryTest, WhileNoServerAnswersNobodyTries) {
   Ask(directory, &first);
   EXPECT_EQ(first.Reason(), "directory");
   EXPECT_FALSE(directory.up());
+}
+
+// A firewall that has forgotten an idle connection drops what is sent over it, in silence.
+TEST_F(LdapDirectoryTest, AConnectionThatWasIdleForAMinuteIsNotUsed) {
+  const TinyServer server(/*groups=*/0);
+  LdapDirectory directory(Settings(base::StrCat("ldap://127.0.0.1:", server.port())), clock_, random_, log_, metrics_);
+  const auto log_in = [&] {
+    Asked asked;
+    Ask(directory, &asked);
+    EXPECT_EQ(asked.Reason(), "");
+    EXPECT_EQ(asked.answer.outcome, Outcome::kSuccess);
+  };
+  log_in();
+  EXPECT_EQ(server.connections(), 2) << "one that searches, one that binds";
+  for (int i = 0; i < 2; ++i) {
+    clock_.Advance(kDirectoryIdle - 1ms);
+    log_in();
+    EXPECT_EQ(server.connections(), 2) << "each use counts";
+  }
+  clock_.Advance(kDirectoryIdle);
+  log_in();
+  EXPECT_EQ(server.connections(), 4);
+  EXPECT_TRUE(directory.up());
+}
+
+// Else the reply would tell a guesser that the password is right, and be counted against nobody.
+TEST_F(LdapDirectoryTest, InTooManyGroupsARightPasswordIsRefusedAsAWrongOneIs) {
+  const std::string groups =
+      R"j(, "groups": {"base": "ou=groups,dc=x", "filter": "(member={dn})", "map": {"cn=7,ou=groups,dc=x": "groups/relay"}})j";
+  const auto ask = [&](int count, const std::string& password) {
+    const TinyServer server(count);
+    LdapDirectory directory(Settings(base::StrCat("ldap://127.0.0.1:", server.port()), groups), clock_, random_, log_,
+                            metrics_);
+    Asked asked;
+    Ask(directory, &asked, password);
+    asked.Reason();
+    return asked.answer;
+  };
+  const DirectoryAnswer at_the_limit = ask(kMostDirectoryGroups, "secret");
+  EXPECT_EQ(at_the_limit.outcome, Outcome::kSuccess);
+  EXPECT_EQ(at_the_limit.groups, std::vector<std::string>{"groups/relay"});
+  const DirectoryAnswer beyond = ask(kMostDirectoryGroups + 1, "secret");
+  EXPECT_EQ(beyond.outcome, Outcome::kCredentials);
+  EXPECT_EQ(beyond.reason, "too_many_groups");
+  EXPECT_TRUE(beyond.groups.empty());
+  EXPECT_EQ(beyond.user, ask(kMostDirectoryGroups + 1, "wrong").user);
+  EXPECT_EQ(ask(kMostDirectoryGroups + 1, "wrong").outcome, beyond.outcome);
 }
 
 // Says what a test wants.

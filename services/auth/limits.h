@@ -42,6 +42,12 @@ inline constexpr std::chrono::seconds kDirectoryWait{2};
 // Logins that wait; beyond it "cannot say" comes at once.
 inline constexpr size_t kMostDirectoryWaiting = 1'000;
 inline constexpr int kMostDirectoryConnections = 64;
+// A connection that was not used for so long is made anew, since a firewall may have forgotten it without a word;
+// probes tell of it before. Many forget after some minutes.
+inline constexpr std::chrono::seconds kDirectoryIdle{60};
+inline constexpr int kDirectoryProbeSeconds = 20;  // first, then
+inline constexpr int kDirectoryReprobeSeconds = 5;
+inline constexpr int kDirectoryProbes = 3;
 // A server that failed is asked again after a random time of up to the first, doubled up to the second.
 inline constexpr std::chrono::seconds kDirectoryBackoffLeast{1};
 inline constexpr std::chrono::seconds kDirectoryBackoffMost{15};
