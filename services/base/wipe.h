@@ -1,5 +1,6 @@
-// Overwrites what was a secret, though nobody reads it again: the compiler must not leave that out. It reaches the octets
-// that are given, not copies that were made of them: move strings that hold secrets, and reserve before they grow.
+// Overwrites what was a secret, though nobody reads it again: the compiler must not leave that out. It reaches the memory
+// that the string has now, to its last octet; not what the string had before it grew, and not the copies that moving a
+// short string makes (up to 15 octets lie in the string itself). What travels is a Secret (secret.h).
 #pragma once
 
 #include <string.h>
@@ -12,8 +13,9 @@ inline void Wipe(char* octets, size_t n) {
   if (n > 0) explicit_bzero(octets, n);
 }
 
-// It is empty afterwards, and keeps its memory.
+// It is empty afterwards, and keeps its memory. What a longer text has left behind the string's end goes too.
 inline void Wipe(std::string* secret) {
+  secret->resize(secret->capacity());
   Wipe(secret->data(), secret->size());
   secret->clear();
 }

@@ -5,7 +5,6 @@
 
 #include "services/base/base64.h"
 #include "services/base/check.h"
-#include "services/base/wipe.h"
 #include "services/policy/evaluate.h"
 #include "services/smtp/limits.h"
 #include "services/smtp/replies.h"
@@ -58,7 +57,7 @@ std::optional<Action> AuthExchange::Begin(const AuthCommand& command) {
     encoded = "";
   else if (encoded.empty())
     return Spoil(replies::AuthMalformed(), AuthOutcome::kMalformed);
-  std::optional<std::string> response = base::Base64Decode(encoded);
+  std::optional<base::Secret> response = base::Base64DecodeSecret(encoded);
   if (!response) return Spoil(replies::AuthMalformed(), AuthOutcome::kMalformed);
   return Ask(*std::move(response));
 }
@@ -96,12 +95,12 @@ std::optional<Action> AuthExchange::Abandon() {
   return AuthCancel{};
 }
 
-std::optional<Action> AuthExchange::Ask(std::string response) {
+std::optional<Action> AuthExchange::Ask(base::Secret response) {
   context_.conversation.WipeLine();
   response_ = std::move(response);
   state_ = State::kAsking;
-  if (std::exchange(started_, true)) return AuthRespond{response_};
-  return AuthStart{mechanism_, response_};
+  if (std::exchange(started_, true)) return AuthRespond{response_.view()};
+  return AuthStart{mechanism_, response_.view()};
 }
 
 std::optional<Action> AuthExchange::Challenge(std::string_view octets) {
@@ -129,7 +128,7 @@ std::optional<Action> AuthExchange::TakeLine(std::string_view line) {
     return std::nullopt;
   }
   if (line == "*") return Spoil(replies::AuthCancelled(), AuthOutcome::kCancelled);
-  std::optional<std::string> response = base::Base64Decode(line);
+  std::optional<base::Secret> response = base::Base64DecodeSecret(line);
   if (!response || (proved_ && !response->empty())) return Spoil(replies::AuthMalformed(), AuthOutcome::kMalformed);
   if (proved_) {
     Accept(*std::exchange(proved_, std::nullopt));
@@ -197,8 +196,7 @@ base::Duration AuthExchange::Tarpit() {
 // What the client sent holds credentials.
 void AuthExchange::Forget() {
   context_.conversation.WipeLine();
-  base::Wipe(&response_);
-  response_ = std::string();
+  response_.Wipe();
 }
 
 }  // namespace gatepost::smtp

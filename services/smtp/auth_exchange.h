@@ -6,6 +6,7 @@
 #include <string>
 #include <string_view>
 
+#include "services/base/secret.h"
 #include "services/smtp/command.h"
 #include "services/smtp/session_context.h"
 #include "services/smtp/session_events.h"
@@ -17,7 +18,7 @@ class AuthExchange {
   // `context` outlives it.
   explicit AuthExchange(SessionContext* context) : context_(*context) {}
 
-  // The command came, after EHLO. The action to carry out; nothing: it has been answered.
+  // The command came, after EHLO; whoever took its line wipes it. The action to carry out; nothing: it has been answered.
   std::optional<Action> Begin(const AuthCommand& command);
   // The event that answers the action. Likewise.
   std::optional<Action> Resume(const Event& event);
@@ -29,7 +30,7 @@ class AuthExchange {
  private:
   enum class State { kIdle, kReading, kAsking, kCancelling, kDelaying };
 
-  std::optional<Action> Ask(std::string response);
+  std::optional<Action> Ask(base::Secret response);
   std::optional<Action> Challenge(std::string_view octets);
   std::optional<Action> NextLine();
   std::optional<Action> TakeLine(std::string_view line);
@@ -46,7 +47,7 @@ class AuthExchange {
   bool started_ = false;  // the auth service knows of the exchange
   std::string mechanism_;
   std::optional<policy::Identity> proved_;  // until the client has taken note of the mechanism's last words
-  std::string response_;  // what AuthStart and AuthRespond point to
+  base::Secret response_;  // what AuthStart and AuthRespond point to
 };
 
 }  // namespace gatepost::smtp

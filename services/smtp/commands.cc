@@ -106,15 +106,22 @@ std::optional<Action> Commands::Resume(const Event& event) {
 }
 
 std::optional<Action> Commands::Take(std::string_view line) {
-  Conversation& client = context_.conversation;
   OfferedParameters offered = Offered(context_);
   ParsedCommand parsed = ParseCommand(line, offered);
-  if (context_.options.observer != nullptr) {
-    // What is no command may be a password whose prompt the client believes to have seen.
-    bool unknown = std::holds_alternative<UnknownCommand>(parsed.command);
-    context_.options.observer->OnLineIn(parsed.verb == Verb::kAuth ? "AUTH <sasl>" : unknown ? "<unknown>" : line);
-  }
-  client.BeginCommand(parsed.verb);
+  // What is no command may be a password whose prompt the client believes to have seen.
+  const bool unknown = std::holds_alternative<UnknownCommand>(parsed.command);
+  const bool secret = parsed.verb == Verb::kAuth || unknown;
+  if (context_.options.observer != nullptr)
+    context_.options.observer->OnLineIn(!secret ? line : unknown ? "<unknown>" : "AUTH <sasl>");
+  context_.conversation.BeginCommand(parsed.verb);
+  std::optional<Action> action = Answer(parsed);
+  // Also if it was refused.
+  if (secret) context_.conversation.WipeLine();
+  return action;
+}
+
+std::optional<Action> Commands::Answer(ParsedCommand& parsed) {
+  Conversation& client = context_.conversation;
   if (EndsItsGroup(parsed.verb) && !client.input().empty()) {
     client.SayLast(replies::ProtocolErrorClosing(), SessionEnd::kProtocolError);
     return std::nullopt;

@@ -37,6 +37,7 @@ class Commands {
 
   std::optional<Action> Read();
   std::optional<Action> Take(std::string_view line);
+  std::optional<Action> Answer(ParsedCommand& parsed);
   std::optional<Action> Dispatch(ParsedCommand& parsed);
   Reply TlsRequired();
   std::optional<Reply> WhyNotNow(Verb verb) const;

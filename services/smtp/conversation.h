@@ -64,7 +64,7 @@ class Conversation {
   ReadClient ReadLine(base::MonotonicTime now, base::Duration idle);
   // Forgets what was read and not yet used (STARTTLS).
   void ForgetInput();
-  // Forgets the last line, which held credentials.
+  // Forgets the last line, which held credentials, or may have.
   void WipeLine();
 
   // A read brought no octets: the session is over. `timeout`: the reply when it was too slow.
