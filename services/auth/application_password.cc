@@ -5,8 +5,8 @@
 
 #include <cstdint>
 
-#include "services/auth/prepare.h"
 #include "services/base/strings.h"
+#include "services/base/wipe.h"
 
 namespace gatepost::auth {
 namespace {
@@ -23,7 +23,7 @@ std::string MakeApplicationPassword(base::Random& random) {
     if (i > 0) password += '-';
     password.append(characters, i * kGroup, kGroup);
   }
-  Wipe(&characters);
+  base::Wipe(&characters);
   return password;
 }
 
@@ -36,7 +36,7 @@ std::string ApplicationPasswordDigest(std::string_view key, std::string_view pas
   hmac_sha256_ctx context;
   hmac_sha256_set_key(&context, key.size(), reinterpret_cast<const uint8_t*>(key.data()));
   hmac_sha256_update(&context, plain.size(), reinterpret_cast<const uint8_t*>(plain.data()));
-  Wipe(&plain);
+  base::Wipe(&plain);
   std::string digest(SHA256_DIGEST_SIZE, '\0');
   hmac_sha256_digest(&context, digest.size(), reinterpret_cast<uint8_t*>(digest.data()));
   explicit_bzero(&context, sizeof context);

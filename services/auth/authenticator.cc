@@ -13,8 +13,8 @@ namespace gatepost::auth {
 Authenticator::Claim Authenticator::Prepare(sasl::PasswordClaim* claim, std::string_view default_domain,
                                             const base::IpAddress& client) {
   const std::optional<std::string> login = PrepareLogin(claim->login, default_domain);
-  std::optional<std::string> password = PreparePassword(claim->password);
-  Wipe(&claim->password);
+  std::optional<base::Secret> password = PreparePassword(claim->password.view());
+  claim->password.Wipe();
   Claim prepared;
   prepared.client = client;
   if (!login || !password) prepared.refused = "prohibited";
@@ -24,7 +24,7 @@ Authenticator::Claim Authenticator::Prepare(sasl::PasswordClaim* claim, std::str
     if (!other || LoginKey(*other) != LoginKey(*login)) prepared.refused = "authzid";
   }
   if (login) prepared.login_key = LoginKey(*login);
-  prepared.password = password ? *std::move(password) : "-";
+  prepared.password = password ? *std::move(password) : base::Secret("-");
   return prepared;
 }
 
@@ -32,17 +32,17 @@ void Authenticator::Judge(sasl::PasswordClaim claim, std::string_view default_do
                           std::shared_ptr<const std::atomic<bool>> cancelled, Done done) {
   Claim prepared = Prepare(&claim, default_domain, client);
   if (!throttles_.Admit(prepared.login_key, client)) {
-    Wipe(&prepared.password);
+    prepared.password.Wipe();
     return done(Throttled());
   }
-  const std::string digest = ApplicationPasswordDigest(application_key_, prepared.password);
+  const std::string digest = DigestOf(prepared.password);
   absl::StatusOr<Account> account = FindAccount(store_, {.login_key = prepared.login_key,
                                                          .form = kPasswordForm,
                                                          .application_password = digest,
                                                          .client = client,
                                                          .now = clock_.WallNow()});
   if (!account.ok()) {
-    Wipe(&prepared.password);
+    prepared.password.Wipe();
     metrics_.store_failures.Increment();
     log_.Error("login_not_judged", {{"error", base::FromAbsl(account.status().message())}});
     Judgement judgement;
@@ -57,10 +57,20 @@ void Authenticator::Judge(sasl::PasswordClaim claim, std::string_view default_do
   JudgeAccount(*std::move(account), std::move(prepared), std::move(cancelled), std::move(done));
 }
 
+std::string Authenticator::DigestOf(const base::Secret& password) {
+  ++digests_;
+  return ApplicationPasswordDigest(application_key_, password.view());
+}
+
+FailureTag Authenticator::TagOf(const Claim& claim) {
+  ++tags_;
+  return throttles_.TagOf(claim.login_key, claim.password.view());
+}
+
 void Authenticator::AskDirectory(Claim claim, std::shared_ptr<const std::atomic<bool>> cancelled, Done done) {
-  const FailureTag tag = throttles_.TagOf(claim.login_key, claim.password);
+  const FailureTag tag = TagOf(claim);
   directory_->Verify(
-      claim.login_key, std::move(claim.password), std::move(cancelled),
+      claim.login_key, std::string(claim.password.view()), std::move(cancelled),
       [this, login_key = claim.login_key, client = claim.client, tag, done = std::move(done)](DirectoryAnswer answer) {
         Judgement judgement;
         judgement.outcome = answer.outcome;
@@ -96,14 +106,14 @@ Judgement Authenticator::Admit(Judgement judgement, const std::string& login_key
 void Authenticator::JudgeAccount(Account account, Claim claim, std::shared_ptr<const std::atomic<bool>> cancelled,
                                  Done done) {
   Judgement judgement = JudgementOf(account);
-  const CredentialCache::Key key = cache_.KeyOf(account.name, account.revision, claim.password);
+  const CredentialCache::Key key = cache_.KeyOf(account.name, account.revision, claim.password.view());
   const bool cached = !account.secret.empty() && cache_.Contains(key);
   if (cached || account.proved()) {
     if (cached) metrics_.cache_hits.Increment();
-    Wipe(&claim.password);
+    claim.password.Wipe();
     return done(Admit(std::move(judgement), claim.login_key, claim.client));
   }
-  const FailureTag tag = throttles_.TagOf(claim.login_key, claim.password);
+  const FailureTag tag = TagOf(claim);
   verifier_.Verify(std::move(account.secret), std::move(claim.password), std::move(cancelled),
                    [this, key, login_key = std::move(claim.login_key), client = claim.client, tag,
                     judgement = std::move(judgement), done = std::move(done)](absl::StatusOr<bool> verified) mutable {

@@ -4,6 +4,7 @@
 #pragma once
 
 #include <atomic>
+#include <cstdint>
 #include <functional>
 #include <memory>
 #include <string>
@@ -18,6 +19,7 @@
 #include "services/auth/verifier.h"
 #include "services/base/clock.h"
 #include "services/base/log.h"
+#include "services/base/secret.h"
 #include "services/sasl/mechanism.h"
 #include "services/store/record_store.h"
 
@@ -48,16 +50,22 @@ class Authenticator {
   void Judge(sasl::PasswordClaim claim, std::string_view default_domain, const base::IpAddress& client,
              std::shared_ptr<const std::atomic<bool>> cancelled, Done done);
 
+  // How often a password's digest, respectively a failure's tag, was computed. For tests of equal work.
+  uint64_t digests() const { return digests_.load(); }
+  uint64_t tags() const { return tags_.load(); }
+
  private:
   // What is claimed, prepared; the same for everybody.
   struct Claim {
     std::string login_key;  // names that nobody can have share one, which is nobody's
-    std::string password;
+    base::Secret password;
     base::IpAddress client;
     std::string_view refused;  // not empty: why, whatever the store says
   };
   static Claim Prepare(sasl::PasswordClaim* claim, std::string_view default_domain, const base::IpAddress& client);
 
+  std::string DigestOf(const base::Secret& password);
+  FailureTag TagOf(const Claim& claim);
   // A user of ours, or nobody.
   void JudgeAccount(Account account, Claim claim, std::shared_ptr<const std::atomic<bool>> cancelled, Done done);
   // A user of the directory, or nobody: without argon2id, and for the same work whoever it is.
@@ -74,6 +82,8 @@ class Authenticator {
   base::Log& log_;
   const Metrics& metrics_;
   Directory* const directory_;
+  std::atomic<uint64_t> digests_{0};
+  std::atomic<uint64_t> tags_{0};
 };
 
 }  // namespace gatepost::auth

@@ -10,10 +10,10 @@
 #include "services/auth/credential_records.h"
 #include "services/auth/field_checks.h"
 #include "services/auth/limits.h"
-#include "services/auth/prepare.h"
 #include "services/auth/user_records.h"
 #include "services/base/status_macros.h"
 #include "services/base/strings.h"
+#include "services/base/wipe.h"
 #include "services/rpc/field_mask.h"
 #include "services/rpc/page_token.h"
 #include "services/rpc/status_details.h"
@@ -147,7 +147,7 @@ absl::StatusOr<v1::CreateCredentialResponse> CredentialCatalogue::Create(const v
     call->new_revision = committed->revision;
     response.set_application_password(password);
   }
-  Wipe(&password);
+  base::Wipe(&password);
   if (absl::IsAlreadyExists(committed.status())) return AlreadyExists(credential.name());
   GATEPOST_RETURN_IF_ERROR(committed.status());
   if (committed->repeated && !credential.ParseFromString(committed->answer))

@@ -104,12 +104,12 @@ class VerifierTest : public testing::Test {
 
 TEST_F(VerifierTest, ADecoyIsFalseForTheSameWork) {
   Verifier verifier(1, clock_, random_, metrics_);
-  const std::string hash = verifier.Derive("secret", kLeastScramIterations)->argon2id;
+  const std::string hash = verifier.Derive(base::Secret("secret"), kLeastScramIterations)->argon2id;
   EXPECT_EQ(verifier.runs(), 1u);
   const auto ask = [&](const std::string& stored, const char* password) {
     absl::StatusOr<bool> result = false;
     absl::Notification done;
-    verifier.Verify(stored, password, nullptr, [&](absl::StatusOr<bool> answer) {
+    verifier.Verify(stored, base::Secret(password), nullptr, [&](absl::StatusOr<bool> answer) {
       result = std::move(answer);
       done.Notify();
     });
@@ -126,7 +126,7 @@ TEST_F(VerifierTest, AHashWaitsTwoSecondsForASlotToo) {
   Verifier verifier(1, clock_, random_, metrics_);
   verifier.PauseForTests(true);
   absl::StatusOr<PasswordSecrets> hash = PasswordSecrets();
-  std::thread caller([&] { hash = verifier.Derive("secret", kLeastScramIterations); });
+  std::thread caller([&] { hash = verifier.Derive(base::Secret("secret"), kLeastScramIterations); });
   while (verifier.waiting() == 0) std::this_thread::yield();
   clock_.Advance(kSlotWait);
   verifier.Tick();
@@ -140,12 +140,12 @@ TEST_F(VerifierTest, WhatWaitsAtTheEndIsAnswered) {
     Verifier verifier(1, clock_, random_, metrics_);
     verifier.PauseForTests(true);
     for (int i = 0; i < 3; ++i) {
-      verifier.Verify("", "x", nullptr,
+      verifier.Verify("", base::Secret("x"), nullptr,
                       [&](absl::StatusOr<bool> answer) { answered += absl::IsUnavailable(answer.status()) ? 1 : 0; });
     }
     verifier.Stop();
     EXPECT_EQ(answered, 3);
-    EXPECT_TRUE(absl::IsUnavailable(verifier.Derive("x", kLeastScramIterations).status())) << "nothing waits for ever";
+    EXPECT_TRUE(absl::IsUnavailable(verifier.Derive(base::Secret("x"), kLeastScramIterations).status())) << "nothing waits for ever";
   }
   EXPECT_GE(AvailableCores(), 1);
 }

@@ -7,6 +7,7 @@
 #include <optional>
 #include <ostream>
 #include <string>
+#include <utility>
 #include <vector>
 
 #include "services/auth/scram_secret.h"
@@ -25,12 +26,15 @@ constexpr int kRounds = 3;
 // What an attempt leaves behind.
 struct Trace {
   std::vector<std::string> answers;  // without what is random in them
-  uint64_t argon2 = 0, hmac = 0;     // the service's own count of what costs: argon2id, HMAC of a password
+  // The service's own count of what costs: argon2id; of the password, an HMAC for the cache of logins, one that an
+  // application password is found by, and one that the throttle tells guesses apart by; and records read.
+  uint64_t argon2 = 0, cache_keys = 0, digests = 0, tags = 0, reads = 0;
   bool operator==(const Trace&) const = default;
 };
 
 std::ostream& operator<<(std::ostream& out, const Trace& trace) {
-  out << trace.argon2 << " argon2id, " << trace.hmac << " HMAC";
+  out << trace.argon2 << " argon2id, " << trace.cache_keys << " keys of the cache, " << trace.digests << " digests, "
+      << trace.tags << " tags, " << trace.reads << " reads";
   for (const std::string& answer : trace.answers) out << "; " << testing::PrintToString(answer);
   return out;
 }
@@ -61,12 +65,25 @@ class EnumerationTest : public testing::Test {
   // One attempt: `talk(edge, id)` gives the answers.
   template <typename Talk>
   Trace Follow(Talk talk) {
-    const uint64_t argon2 = world_.verifier.runs(), hmac = world_.cache.runs();
-    Trace trace;
-    trace.answers = talk(edge_, ++last_id_);
-    trace.argon2 = world_.verifier.runs() - argon2;
-    trace.hmac = world_.cache.runs() - hmac;
+    const Trace before = Counts();
+    std::vector<std::string> answers = talk(edge_, ++last_id_);
+    Trace trace = Counts();
+    trace.answers = std::move(answers);
+    trace.argon2 -= before.argon2;
+    trace.cache_keys -= before.cache_keys;
+    trace.digests -= before.digests;
+    trace.tags -= before.tags;
+    trace.reads -= before.reads;
     return trace;
+  }
+
+  Trace Counts() {
+    return {.answers = {},
+            .argon2 = world_.verifier.runs(),
+            .cache_keys = world_.cache.runs(),
+            .digests = world_.authenticator.digests(),
+            .tags = world_.authenticator.tags(),
+            .reads = world_.store.login_reads};
   }
 
   // An answer's octets on the wire, without the exchange's number.
@@ -89,15 +106,19 @@ class EnumerationTest : public testing::Test {
       {"a name that nobody can have", std::string("a\xc2\x85") + "b@example.com", "wrong"},
   };
 
-  // All are alike, round after round; and once more while the store is away: without work, and alike.
-  void AllAreAlike(const std::vector<Case>& cases, const std::function<Trace(const Case&)>& attempt, uint64_t argon2) {
+  // All are alike, round after round; and once more while the store is away: without work, and alike. `passwords`: how
+  // many the service gets to see in an attempt.
+  void AllAreAlike(const std::vector<Case>& cases, const std::function<Trace(const Case&)>& attempt,
+                   uint64_t passwords) {
     std::optional<Trace> first;
     for (int round = 0; round < kRounds; ++round) {
       for (const Case& test : cases) {
         const Trace trace = attempt(test);
         if (!first) first = trace;
         EXPECT_EQ(trace, *first) << test.what;
-        EXPECT_EQ(trace.argon2, argon2) << test.what;
+        for (const uint64_t count : {trace.argon2, trace.cache_keys, trace.digests, trace.tags})
+          EXPECT_EQ(count, passwords) << test.what << ": " << trace;
+        EXPECT_GT(trace.reads, 0u) << test.what;
       }
     }
     world_.store.down = true;

@@ -6,6 +6,8 @@
 #include <string>
 #include <string_view>
 
+#include "services/base/secret.h"
+
 namespace gatepost::auth {
 
 // nullopt: not UTF-8, empty or too long after preparation (255 and 1,024 octets), with a NUL, a control character or
@@ -13,12 +15,9 @@ namespace gatepost::auth {
 std::optional<std::string> PrepareLogin(std::string_view login);
 // With `default_domain` appended to a login without an @, if it is not empty.
 std::optional<std::string> PrepareLogin(std::string_view login, std::string_view default_domain);
-std::optional<std::string> PreparePassword(std::string_view password);
+std::optional<base::Secret> PreparePassword(std::string_view password);
 
 // What logins are compared by: the prepared form without regard to the case of ASCII letters.
 std::string LoginKey(std::string_view prepared_login);
-
-// Overwrites a secret before its memory is given back.
-void Wipe(std::string* secret);
 
 }  // namespace gatepost::auth

@@ -8,9 +8,9 @@
 #include <variant>
 
 #include "services/auth/limits.h"
-#include "services/auth/prepare.h"
 #include "services/auth/user_records.h"
 #include "services/base/strings.h"
+#include "services/base/wipe.h"
 #include "services/rpc/status_details.h"
 #include "services/sasl/mechanism.h"
 
@@ -245,7 +245,7 @@ class SaslServiceImpl::Stream final : public grpc::ServerBidiReactor<Authenticat
       job.machine->Continue(*job.octets, std::move(done));
     }
     // It may hold a password.
-    if (job.octets) Wipe(&*job.octets);
+    if (job.octets) base::Wipe(&*job.octets);
   }
 
   void OnAnswer(uint64_t id, const std::shared_ptr<std::atomic<bool>>& token, SaslExchange::Answer answer)

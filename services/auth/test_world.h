@@ -11,7 +11,9 @@
 #include <map>
 #include <memory>
 #include <string>
+#include <string_view>
 #include <utility>
+#include <vector>
 
 #include "gatepost/auth/v1/credential.grpc.pb.h"
 #include "gatepost/auth/v1/group.grpc.pb.h"
@@ -28,6 +30,7 @@
 #include "services/auth/revocations.h"
 #include "services/auth/sasl_service.h"
 #include "services/auth/user_catalogue.h"
+#include "services/auth/user_records.h"
 #include "services/auth/user_secrets.h"
 #include "services/auth/user_service.h"
 #include "services/auth/verifier.h"
@@ -40,16 +43,47 @@
 
 namespace gatepost::auth {
 
-// A store that does not answer while a test says so.
+// Counts the records that a login asks for: those of a view whose first one is of a login. What other threads read
+// meanwhile is not counted.
+class CountingView final : public store::View {
+ public:
+  CountingView(std::unique_ptr<store::View> view, std::atomic<uint64_t>* reads)
+      : view_(std::move(view)), reads_(*reads) {}
+
+  int64_t revision() const override { return view_->revision(); }
+  absl::StatusOr<store::Record> Get(std::string_view key) override {
+    counts_ = counts_ || key.starts_with(kLogins);
+    if (counts_) ++reads_;
+    return view_->Get(key);
+  }
+  absl::StatusOr<std::vector<store::Record>> List(std::string_view prefix, std::string_view after, size_t max_records,
+                                                  size_t max_bytes, bool* more) override {
+    return view_->List(prefix, after, max_records, max_bytes, more);
+  }
+  absl::StatusOr<int64_t> Count(std::string_view prefix) override { return view_->Count(prefix); }
+  absl::StatusOr<std::vector<store::Change>> ChangesSince(int64_t revision) override {
+    return view_->ChangesSince(revision);
+  }
+
+ private:
+  const std::unique_ptr<store::View> view_;
+  std::atomic<uint64_t>& reads_;
+  bool counts_ = false;
+};
+
+// A store that does not answer while a test says so, and counts what logins read.
 class FlakyStore final : public store::RecordStore {
  public:
   explicit FlakyStore(store::RecordStore& store) : store_(store) {}
   std::atomic<bool> down{false};
+  std::atomic<uint64_t> login_reads{0};
 
   const std::string& epoch() const override { return store_.epoch(); }
   absl::StatusOr<std::unique_ptr<store::View>> Read() override {
     if (down) return absl::UnavailableError("the store is down");
-    return store_.Read();
+    absl::StatusOr<std::unique_ptr<store::View>> view = store_.Read();
+    if (!view.ok()) return view.status();
+    return std::make_unique<CountingView>(*std::move(view), &login_reads);
   }
   absl::StatusOr<store::Committed> Commit(const store::Transaction& transaction) override {
     if (down) return absl::UnavailableError("the store is down");
@@ -163,9 +197,9 @@ class TestWorld {
  public:
   // Written when a test says so.
   LastUses last_uses{store, clock, *log_, metrics};
+  Authenticator authenticator{store, verifier, cache, throttles, last_uses, kApplicationKey, clock, *log_, metrics};
 
  private:
-  Authenticator authenticator_{store, verifier, cache, throttles, last_uses, kApplicationKey, clock, *log_, metrics};
   Admission admission_{store, secrets, throttles, last_uses, clock, *log_, metrics};
   const GssapiServer gssapi_{"", ""};
   Mechanisms mechanisms_{secrets, gssapi_, /*tokens=*/false, clock, random};
@@ -181,7 +215,7 @@ class TestWorld {
   CredentialServiceImpl credentials_{calls_, credential_catalogue_};
 
  public:
-  SaslServiceImpl sasl{calls_, authorizer_, mechanisms_, {authenticator_, admission_, nullptr}, revocations, clock, *log_,
+  SaslServiceImpl sasl{calls_, authorizer_, mechanisms_, {authenticator, admission_, nullptr}, revocations, clock, *log_,
                        metrics};
 
  private:

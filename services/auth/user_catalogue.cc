@@ -12,6 +12,7 @@
 #include "services/auth/user_fields.h"
 #include "services/auth/user_index.h"
 #include "services/auth/user_records.h"
+#include "services/base/secret.h"
 #include "services/base/status_macros.h"
 #include "services/base/strings.h"
 #include "services/rpc/field_mask.h"
@@ -76,17 +77,14 @@ absl::StatusOr<v1::User> UserCatalogue::ChangeOne(const std::string& name, const
 
 absl::StatusOr<UserCatalogue::Password> UserCatalogue::MakePassword(const std::string& password, std::string_view field,
                                                                     bool dry_run, Violations* violations) const {
-  std::optional<std::string> prepared = PreparePassword(password);
+  std::optional<base::Secret> prepared = PreparePassword(password);
   if (!prepared) {
     violations->push_back(
         {std::string(field),
          "must be 1 to 1,024 octets of UTF-8 without control characters, as prepared by SASLprep (RFC 4013)"});
     return Password{};
   }
-  if (dry_run || !violations->empty()) {
-    Wipe(&*prepared);
-    return Password{Password::Kind::kSet, {}};
-  }
+  if (dry_run || !violations->empty()) return Password{Password::Kind::kSet, {}};
   absl::StatusOr<PasswordSecrets> secrets = verifier_.Derive(*std::move(prepared), secrets_.scram_iterations());
   if (!secrets.ok())
     return rpc::Error(absl::StatusCode::kUnavailable, "VERIFIERS_BUSY",

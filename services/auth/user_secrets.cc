@@ -10,11 +10,11 @@
 #include "services/auth/account.h"
 #include "services/auth/last_uses.h"
 #include "services/auth/limits.h"
-#include "services/auth/prepare.h"
 #include "services/auth/scram_secret.h"
 #include "services/auth/user_records.h"
 #include "services/base/status_macros.h"
 #include "services/base/strings.h"
+#include "services/base/wipe.h"
 
 namespace gatepost::auth {
 namespace {
@@ -103,7 +103,7 @@ absl::StatusOr<UserSecrets::Found> UserSecrets::Find(sasl::SecretKind kind, std:
     if (octets.ok() && octets->size() == std::tuple_size<sasl::NtHash>()) {
       sasl::NtHash hash;
       memcpy(hash.data(), octets->data(), hash.size());
-      Wipe(&*octets);
+      base::Wipe(&*octets);
       found.secret = hash;
     } else {
       found.decoy = "damaged";

@@ -9,7 +9,6 @@
 
 #include "services/auth/limits.h"
 #include "services/auth/password_hash.h"
-#include "services/auth/prepare.h"
 #include "services/auth/scram_secret.h"
 #include "services/sasl/nt_hash.h"
 
@@ -37,41 +36,41 @@ void Verifier::Stop() {
   Expire(/*all=*/true);
 }
 
-void Verifier::Verify(std::string hash, std::string password, std::shared_ptr<const std::atomic<bool>> cancelled,
+void Verifier::Verify(std::string hash, base::Secret password, std::shared_ptr<const std::atomic<bool>> cancelled,
                       Done done) {
   auto shared = std::make_shared<Done>(std::move(done));
   Job job;
   job.password = std::move(password);
   job.cancelled = std::move(cancelled);
   job.expire = [shared] { (*shared)(NoSlot()); };
-  job.run = [this, shared, hash = std::move(hash)](std::string& secret) {
+  job.run = [this, shared, hash = std::move(hash)](base::Secret& secret) {
     const bool decoy = hash.empty();
-    absl::StatusOr<bool> result = VerifyPassword(decoy ? decoy_ : hash, secret);
+    absl::StatusOr<bool> result = VerifyPassword(decoy ? decoy_ : hash, secret.view());
     ++runs_;
-    Wipe(&secret);
+    secret.Wipe();
     if (decoy && result.ok()) result = false;
     (*shared)(std::move(result));
   };
   Enqueue(std::move(job));
 }
 
-absl::StatusOr<PasswordSecrets> Verifier::Derive(std::string password, uint32_t scram_iterations) {
+absl::StatusOr<PasswordSecrets> Verifier::Derive(base::Secret password, uint32_t scram_iterations) {
   absl::StatusOr<PasswordSecrets> result = NoSlot();
   absl::Notification done;
   Job job;
   job.password = std::move(password);
   job.expire = [&] { done.Notify(); };
-  job.run = [&](std::string& secret) {
-    absl::StatusOr<std::string> hash = HashPassword(secret, random_);
+  job.run = [&](base::Secret& secret) {
+    absl::StatusOr<std::string> hash = HashPassword(secret.view(), random_);
     ++runs_;
     if (hash.ok()) {
       result = PasswordSecrets{.argon2id = *std::move(hash),
-                               .scram = MakeScramSecret(secret, scram_iterations, random_),
-                               .nt_hash = sasl::NtHashOf(secret)};
+                               .scram = MakeScramSecret(secret.view(), scram_iterations, random_),
+                               .nt_hash = sasl::NtHashOf(secret.view())};
     } else {
       result = hash.status();
     }
-    Wipe(&secret);
+    secret.Wipe();
     done.Notify();
   };
   Enqueue(std::move(job));
@@ -113,7 +112,7 @@ void Verifier::Expire(bool all) {
       job = std::move(jobs_.front());
       jobs_.pop_front();
     }
-    Wipe(&job.password);
+    job.password.Wipe();
     metrics_.slot_timeouts.Increment();
     job.expire();
   }
@@ -132,9 +131,9 @@ void Verifier::Run() {
     }
     const base::MonotonicTime now = clock_.Now();
     if (job.cancelled != nullptr && job.cancelled->load()) {
-      Wipe(&job.password);
+      job.password.Wipe();
     } else if (now - job.queued >= kSlotWait) {
-      Wipe(&job.password);
+      job.password.Wipe();
       metrics_.slot_timeouts.Increment();
       job.expire();
     } else {

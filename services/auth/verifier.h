@@ -20,6 +20,7 @@
 #include "services/auth/user_secrets.h"
 #include "services/base/clock.h"
 #include "services/base/random.h"
+#include "services/base/secret.h"
 
 namespace gatepost::auth {
 
@@ -36,10 +37,10 @@ class Verifier {
 
   // Holds `password` against `hash`, or against a decoy if that is empty: false then, for the same work. When
   // *cancelled is true before a slot is free, nothing is computed and nobody is answered.
-  void Verify(std::string hash, std::string password, std::shared_ptr<const std::atomic<bool>> cancelled, Done done);
+  void Verify(std::string hash, base::Secret password, std::shared_ptr<const std::atomic<bool>> cancelled, Done done);
 
   // What is to be kept of a new password; blocks. UNAVAILABLE after 2 s without a slot.
-  absl::StatusOr<PasswordSecrets> Derive(std::string password, uint32_t scram_iterations);
+  absl::StatusOr<PasswordSecrets> Derive(base::Secret password, uint32_t scram_iterations);
 
   // Answers what has waited too long. Called every 100 ms or so.
   void Tick();
@@ -57,10 +58,10 @@ class Verifier {
  private:
   struct Job {
     base::MonotonicTime queued;
-    std::string password;
+    base::Secret password;
     std::shared_ptr<const std::atomic<bool>> cancelled;
     std::function<void()> expire;
-    std::function<void(std::string& password)> run;
+    std::function<void(base::Secret& password)> run;
   };
   void Enqueue(Job job);
   // Answers UNAVAILABLE to jobs that nobody took in time, oldest first; all of them if `all`.

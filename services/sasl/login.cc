@@ -20,7 +20,7 @@ class Login final : public Mechanism {
     if (login_.empty()) return TakeName(response);
     over_ = true;
     if (!IsText(response, kMostOctets)) return Malformed{};
-    return PasswordClaim{std::string(), login_, std::string(response)};
+    return PasswordClaim{std::string(), login_, base::Secret(response)};
   }
 
  private:

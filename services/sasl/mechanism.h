@@ -22,6 +22,8 @@
 #include <string_view>
 #include <variant>
 
+#include "services/base/secret.h"
+
 namespace gatepost::sasl {
 
 // 12,288 octets of base64 (limits.md).
@@ -39,7 +41,7 @@ struct Challenge {
 struct PasswordClaim {
   std::string authorization;  // authzid; empty: the login's own
   std::string login;
-  std::string password;
+  base::Secret password;
 };
 
 // That the client's certificate is its identity (EXTERNAL). Likewise.

@@ -111,7 +111,7 @@ class Ntlm final : public Mechanism {
     const Md5 proof = HmacMd5(View(key), covered);
     Md5 session_key = HmacMd5(View(key), View(proof));
     Md5 exported = ExportedKey(session_key, answer, offered_);
-    const Step step = Judge(answer, v2, base::ConstantTimeEquals(View(proof), v2.proof), MicIsRight(exported));
+    Step step = Judge(answer, v2, base::ConstantTimeEquals(View(proof), v2.proof), MicIsRight(exported));
     for (Md5* secret : {&key, &session_key, &exported}) explicit_bzero(secret->data(), secret->size());
     if (!std::holds_alternative<Proved>(step)) return step;
     return Proved{unicode ? FromUtf16(answer.user) : std::string(answer.user), std::string(), std::nullopt};

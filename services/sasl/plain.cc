@@ -31,7 +31,7 @@ class Plain final : public Mechanism {
     // IsText refuses a third NUL.
     if ((!authorization.empty() && !IsLogin(authorization)) || !IsLogin(login) || !IsText(password, kMostOctets))
       return Malformed{};
-    return PasswordClaim{std::string(authorization), std::string(login), std::string(password)};
+    return PasswordClaim{std::string(authorization), std::string(login), base::Secret(password)};
   }
 
   // A message came: there is no second try.

@@ -1,5 +1,5 @@
-// Nothing that a client sent with AUTH stays in a session's memory, also when AUTH is refused. The same of a whole edge:
-// tests/integration/core_scan_test.py.
+// Nothing that a client sent with AUTH stays in a session's memory, also when AUTH is refused. The same of a whole
+// edge: tests/integration/core_scan_test.py.
 #include <gtest/gtest.h>
 
 #include <cstring>
@@ -77,12 +77,12 @@ TEST(AuthSecretsTest, NothingIsLeftOfARefusedAuth) {
       {"by policy", tls_alone, {kHello}, kAuth, "538"},
       {"without TLS", secure_alone, {kHello}, kAuth, "530"},
       {"the service is away", nothing_served, {kHello}, kAuth, "454"},
-      {"an unknown mechanism", ClearSetup(), {kHello}, "AUTH DIGEST AGFsaWNlAGNvcnJlY3QgaG9yc2UgYmF0dGVyeSBzdGFwbGU=\r\n",
-       "504"},
+      {"an unknown mechanism", ClearSetup(), {kHello},
+       "AUTH DIGEST AGFsaWNlAGNvcnJlY3QgaG9yc2UgYmF0dGVyeSBzdGFwbGU=\r\n", "504"},
       {"a line that does not parse", ClearSetup(), {kHello},
        "AUTH  AGFsaWNlAGNvcnJlY3QgaG9yc2UgYmF0dGVyeSBzdGFwbGU=\r\n", "501"},
-      {"no base64 at its end", ClearSetup(), {kHello}, "AUTH PLAIN AGFsaWNlAGNvcnJlY3QgaG9yc2UgYmF0dGVyeSBzdGFwbGU!\r\n",
-       "501"},
+      {"no base64 at its end", ClearSetup(), {kHello},
+       "AUTH PLAIN AGFsaWNlAGNvcnJlY3QgaG9yc2UgYmF0dGVyeSBzdGFwbGU!\r\n", "501"},
       {"a password where a command is due", ClearSetup(), {kHello}, "Y3QgaG9yc2UgYmF0dGVyeSBzdGFwbGU=\r\n", "500"},
   };
   for (const auto& test : cases) {

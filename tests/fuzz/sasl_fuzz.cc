@@ -19,8 +19,9 @@ using gatepost::sasl::Step;
 void CheckClaim(const PasswordClaim& claim) {
   GATEPOST_CHECK(!claim.login.empty() && claim.login.size() <= gatepost::sasl::kMostLoginOctets);
   GATEPOST_CHECK(!claim.password.empty());
-  for (const std::string* text : {&claim.authorization, &claim.login, &claim.password}) {
-    GATEPOST_CHECK(text->find('\0') == std::string::npos && gatepost::base::IsValidUtf8(*text));
+  const std::string_view texts[] = {claim.authorization, claim.login, claim.password.view()};
+  for (const std::string_view text : texts) {
+    GATEPOST_CHECK(text.find('\0') == text.npos && gatepost::base::IsValidUtf8(text));
   }
 }
 
@@ -38,7 +39,8 @@ extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, size_t size) {
   if (const auto* claim = std::get_if<PasswordClaim>(&plain)) {
     CheckClaim(*claim);
     // Exactly the octets that came, no more and no fewer.
-    GATEPOST_CHECK(claim->authorization + '\0' + claim->login + '\0' + claim->password == input);
+    const std::string_view password = claim->password.view();
+    GATEPOST_CHECK(gatepost::base::StrCat(claim->authorization, '\0', claim->login, '\0', password) == input);
   }
 
   // LOGIN: the input is two answers.
@@ -49,7 +51,7 @@ extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, size_t size) {
     const Step last = login->Next(input.substr(half));
     if (const auto* claim = std::get_if<PasswordClaim>(&last)) {
       CheckClaim(*claim);
-      GATEPOST_CHECK(claim->login + claim->password == input);
+      GATEPOST_CHECK(gatepost::base::StrCat(claim->login, claim->password.view()) == input);
     }
   }
   return 0;
