@@ -1,5 +1,5 @@
-// Octets that are wiped when they go, and lie in one place until then: moving a Secret moves a pointer, whereas moving
-// a short std::string copies its octets and leaves the old ones.
+// Octets that are wiped when they go, and lie in one place until then: moving a Secret moves a pointer, whereas moving a
+// short std::string copies its octets and leaves the old ones.
 #pragma once
 
 #include <cstddef>
