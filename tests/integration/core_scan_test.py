@@ -4,7 +4,7 @@ out by gcore, as root, and searched; so are all logs, the metrics pages, the dat
 
 Searched for: the passwords in UTF-8 and UTF-16LE, NT hashes, NTLM's keys, SCRAM's salted password and keys, Kerberos' session key and
 the long-term keys of user and service; each as octets, in hex, and in base64 at each alignment. Some sessions are still open, others
-have ended. The control: what an edge does know of a session is found in the same core by the same search.
+have ended; some AUTH commands were refused at the edge. The control: what an edge does know of a session is found in the same core by the same search.
 """
 import os
 import re
@@ -18,18 +18,19 @@ import urllib.request
 sys.path.insert(0, os.path.join(os.path.dirname(os.path.realpath(__file__))))
 from harness import kdc as kerberos  # noqa: E402
 from harness.cluster import Cluster  # noqa: E402
+from harness.client import Client  # noqa: E402
 from harness.ntlm import Ntlm, hmac_md5, nt_hash  # noqa: E402
 from harness.recorder import Recorder  # noqa: E402
-from harness.sasl import ACCEPTED, REJECTED, SaslClient, wait_offered  # noqa: E402
+from harness.sasl import ACCEPTED, NEEDS_TLS, REJECTED, SaslClient, encode, wait_offered  # noqa: E402
 from harness.scram import Scram  # noqa: E402
 from harness.secrets import forms_of, forms_of_password  # noqa: E402
 
 DOMAIN = "example.com"
 HOST = "mail.example.com"
 # Of each user's own mechanism, so that a find says whose it is.
-USERS = ("plain", "login", "scram", "plus", "ntlm")
+USERS = ("plain", "login", "short", "scram", "plus", "ntlm")
 LOGINS = 3
-SHOWN = ("password of plain", "password of login")
+SHOWN = ("password of plain", "password of login", "password of short")
 
 
 class CoreScan(unittest.TestCase):
@@ -49,6 +50,10 @@ class CoreScan(unittest.TestCase):
         cls.kdc.start()
         os.environ.update(cls.kdc.environment)
         cls.passwords = {user: f"{user}-{secrets.token_urlsafe(18)}" for user in (*USERS, "kerberos")}
+        # 9 octets: they lie in a std::string itself, and are copied when it is moved.
+        cls.passwords["short"] = secrets.token_urlsafe(6) + "!"
+        # Never sent to the auth service.
+        cls.passwords["refused"] = f"refused-{secrets.token_urlsafe(18)}"
         cls.kdc.principal("kerberos", cls.passwords["kerberos"])
         cls.kdc.service(f"smtp/{HOST}")
         cls.kdc.kinit("kerberos", cls.passwords["kerberos"])
@@ -69,13 +74,14 @@ class CoreScan(unittest.TestCase):
         cls.verifiers = {}
         cls.known = []
         cls.log_in()
+        cls.be_refused()
 
     # --- logins
 
     @classmethod
     def log_in(cls):
         for _ in range(LOGINS):
-            for mechanism in (cls.plain, cls.login, cls.scram, cls.plus, cls.ntlm, cls.gssapi):
+            for mechanism in (cls.plain, cls.login, cls.short, cls.scram, cls.plus, cls.ntlm, cls.gssapi):
                 # One that stays open, one that ends with QUIT.
                 for stays in (True, False):
                     client = SaslClient(cls.port, "TLSv1.3")
@@ -94,6 +100,28 @@ class CoreScan(unittest.TestCase):
         assert client.auth_plain(f"plain@{DOMAIN}", cls.passwords["login"]) == REJECTED
 
     @classmethod
+    def be_refused(cls):
+        """AUTH commands that end at the edge: this password never reaches the auth service. The sessions stay open."""
+        octets = encode(f"\0refused@{DOMAIN}\0{cls.passwords['refused']}".encode())
+        auth = f"AUTH PLAIN {octets}"
+
+        def refused(client, reply, line=auth):
+            said = client.command(line)
+            assert said.startswith(reply), (line, said)
+            cls.addClassCleanup(client.sock.close)
+
+        refused(Client(cls.port), "503 5.5.1")  # before EHLO
+        refused(SaslClient(cls.port, tls=None), NEEDS_TLS)
+        for tls in ("TLSv1.3", "TLSv1.2"):
+            client = SaslClient(cls.port, tls)
+            assert client.auth_plain(f"plain@{DOMAIN}", cls.passwords["plain"]) == ACCEPTED
+            refused(client, "503 5.5.1")
+            refused(SaslClient(cls.port, tls), "504 5.5.4", f"AUTH DIGEST {octets}")
+            refused(SaslClient(cls.port, tls), "501 5.5.", f"AUTH  {octets}")
+            refused(SaslClient(cls.port, tls), "501 5.5.2", f"{auth[:-4]}!!!!")
+            refused(SaslClient(cls.port, tls), "500 5.5.1", octets)  # where the client believes to have been asked for it
+
+    @classmethod
     def send(cls, client):
         for command in (f"MAIL FROM:<a@{DOMAIN}>", f"RCPT TO:<b@{DOMAIN}>", "DATA", "Subject: x\r\n\r\nx\r\n."):
             assert client.command(command)[0] in "23", command
@@ -109,6 +137,10 @@ class CoreScan(unittest.TestCase):
     @classmethod
     def login(cls, client):
         return client.login("LOGIN", f"login@{DOMAIN}".encode(), cls.passwords["login"].encode())
+
+    @classmethod
+    def short(cls, client):
+        return client.login("LOGIN", f"short@{DOMAIN}".encode(), cls.passwords["short"].encode())
 
     @classmethod
     def scram(cls, client, mechanism="SCRAM-SHA-256", user="scram", header="n,,", binding=b""):
@@ -181,7 +213,7 @@ class CoreScan(unittest.TestCase):
     def without_grpc(self, octets):
         """Without what gRPC made of the requests that held a password, which it does not wipe: the field's number and length stand
         before it."""
-        for password in (self.passwords["plain"].encode(), self.passwords["login"].encode()):
+        for password in (self.passwords[user].encode() for user in ("plain", "login", "short")):
             size = re.escape(bytes([len(password)]))
             for request in (rb"\x1a.\0plain@example\.com\0", rb"\x0a" + size):
                 octets = re.sub(request + re.escape(password), b"", octets, flags=re.DOTALL)
