@@ -21,6 +21,7 @@
 #include "services/auth/authenticator.h"
 #include "services/auth/limits.h"
 #include "services/base/fake_clock.h"
+#include "services/base/secret.h"
 #include "services/base/strings.h"
 #include "services/store/memory_store.h"
 
@@ -305,7 +306,7 @@ class AskedDirectoryTest : public LdapDirectoryTest {
   Judgement Judge(const std::string& login, const std::string& password, const std::string& authorization = "") {
     Judgement result;
     absl::Notification done;
-    authenticator_.Judge({.authorization = authorization, .login = login, .password = password}, "", client_, nullptr,
+    authenticator_.Judge({.authorization = authorization, .login = login, .password = base::Secret(password)}, "", client_, nullptr,
                          [&](Judgement judgement) {
                            result = std::move(judgement);
                            done.Notify();
