@@ -145,7 +145,8 @@ std::string CheckHeader(const Line& header) {
   return seen.count("login") == 0 ? "the first line names the columns, and `login` must be one" : "";
 }
 
-std::string ReadRow(const Line& header, const Line& line, User* user) {
+std::string ReadRow(const Line& header, const Line& line, UserRow* row) {
+  User* const user = &row->user;
   if (line.cells.size() != header.cells.size()) {
     return base::StrCat("it has ", std::to_string(line.cells.size()), " cells, the header ",
                         std::to_string(header.cells.size()));
@@ -156,7 +157,8 @@ std::string ReadRow(const Line& header, const Line& line, User* user) {
     if (std::string problem = SetField(header.cells[i], line.cells[i], user); !problem.empty()) return problem;
   }
   if (user->login().empty()) return "it has no login";
-  if (user->name().empty()) user->set_name(NameOf("users", IdFromLogin(user->login())));
+  row->id_from_login = user->name().empty();
+  if (row->id_from_login) user->set_name(NameOf("users", IdFromLogin(user->login())));
   return "";
 }
 
@@ -174,8 +176,9 @@ absl::StatusOr<std::vector<UserRow>> ParseUserTable(std::string_view text) {
   std::map<std::string, int> lines;  // where a user stands
   std::vector<std::string> problems;
   while (std::optional<Line> line = reader.Next(&problem)) {
-    UserRow row{line->number, {}};
-    if (problem.empty()) problem = ReadRow(*header, *line, &row.user);
+    UserRow row;
+    row.line = line->number;
+    if (problem.empty()) problem = ReadRow(*header, *line, &row);
     if (problem.empty()) {
       const auto [at, added] = lines.emplace(row.user.name(), line->number);
       if (!added) problem = base::StrCat(row.user.name(), " stands in line ", std::to_string(at->second), " too");

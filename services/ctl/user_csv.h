@@ -17,6 +17,7 @@ namespace gatepost::ctl {
 struct UserRow {
   int line = 0;  // in the file, from 1
   auth::v1::User user;
+  bool id_from_login = false;  // the table gives none: another user may have it
 };
 
 // INVALID_ARGUMENT (a usage error): every line that is wrong, each with its number, 20 of them at most.

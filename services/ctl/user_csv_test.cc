@@ -54,6 +54,14 @@ TEST(UserTable, WithoutAnIdTheLoginMakesOne) {
   EXPECT_EQ((*rows)[0].user.name(), "users/anna-maria");
   EXPECT_EQ((*rows)[1].user.name(), "users/bob");
   EXPECT_EQ((*rows)[1].line, 4);
+  EXPECT_TRUE((*rows)[0].id_from_login && (*rows)[1].id_from_login);
+}
+
+TEST(UserTable, WhetherAnIdIsMadeOfTheLoginIsSaidOfEachRow) {
+  auto rows = ParseUserTable("login,id\nalice@a.example,alice\nbob@a.example,\n");
+  ASSERT_TRUE(rows.ok()) << rows.status();
+  EXPECT_FALSE((*rows)[0].id_from_login);
+  EXPECT_TRUE((*rows)[1].id_from_login) << "an empty cell is as an absent column";
 }
 
 TEST(UserTable, LineBreaksInQuotesAreCounted) {

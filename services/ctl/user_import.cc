@@ -18,7 +18,7 @@ class Importer {
 
   absl::Status Run(const std::vector<UserRow>& rows) {
     for (const UserRow& row : rows) {
-      const absl::Status status = Import(row.user);
+      const absl::Status status = Import(row);
       // It will not take the next one either.
       if (absl::IsUnavailable(status) || absl::IsPermissionDenied(status) || absl::IsUnauthenticated(status) ||
           absl::IsFailedPrecondition(status)) {
@@ -42,11 +42,12 @@ class Importer {
                         base::FromAbsl(status.message()));
   }
 
-  absl::Status Import(const User& user) {
+  absl::Status Import(const UserRow& row) {
+    const User& user = row.user;
     auth::v1::GetUserRequest get;
     get.set_name(user.name());
     auto stored = invocation_->Call(Service::kAuth, &Users::Stub::GetUser, get);
-    if (stored.ok()) return Update(user, *stored);
+    if (stored.ok()) return Update(row, *stored);
     if (!absl::IsNotFound(stored.status())) return stored.status();
     auth::v1::CreateUserRequest request;
     request.set_user_id(IdOf(user.name()));
@@ -57,13 +58,20 @@ class Importer {
     return created.status();
   }
 
-  absl::Status Update(const User& user, const User& stored) {
+  absl::Status Update(const UserRow& row, const User& stored) {
+    // Who has this id may be somebody else: their account and password are not the row's to take.
+    if (!base::EqualsIgnoreCase(stored.login(), row.user.login())) {
+      if (row.id_from_login)
+        return absl::AlreadyExistsError(base::StrCat("is ", stored.login(), "; give the table a column `id`"));
+      if (!options_.update)
+        return absl::AlreadyExistsError(base::StrCat("is ", stored.login(), "; --update gives it the login of the table"));
+    }
     if (!options_.update) {
       ++left_;
       return absl::OkStatus();
     }
     auth::v1::UpdateUserRequest request;
-    *request.mutable_user() = user;
+    *request.mutable_user() = row.user;
     request.mutable_user()->set_etag(stored.etag());
     // A new password would end the user's sessions at each import.
     request.mutable_user()->clear_password();

@@ -11,7 +11,8 @@ namespace gatepost::ctl {
 struct UserImportOptions {
   std::string file;
   bool dry_run = false;
-  // Users who are there already get the table's fields too, but for the password. Else they are left as they are.
+  // Users who are there already get the table's fields too, but for the password. Else they are left as they are, and
+  // a row with another login than theirs is refused. It always is where its id is made of its login (user_csv.h).
   bool update = false;
 };
 

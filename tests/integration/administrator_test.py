@@ -201,6 +201,19 @@ class Users(Administrator):
         self.assertLess(bob["passwordSetTime"], bob["updateTime"], "a table changes no password of who is there")
         self.assertIn("line 4: it has 1 cells, the header 5", self.ctl("user", "import", "-", stdin=self.TABLE + "x\n", code=2))
 
+    def test_a_table_takes_nobody_elses_account(self):
+        self.cluster.create_user("alice", "alice@a.example", "correct horse")
+        for option in ([], ["--update"], ["--update", "--dry-run"]):
+            said = self.ctl("user", "import", "-", *option, stdin="login\nalice@b.example\n", code=1)
+            self.assertIn("line 2, users/alice: is alice@a.example; give the table a column `id`", said)
+            self.assertIn("0 there already", said)
+        said = self.ctl("user", "import", "-", stdin="id,login\nalice,alice@b.example\n", code=1)
+        self.assertIn("line 2, users/alice: is alice@a.example; --update gives it the login of the table", said)
+        self.assertEqual(json.loads(self.ctl("user", "get", "alice", "-o", "json"))["login"], "alice@a.example")
+        self.assertIn("1 there already", self.ctl("user", "import", "-", stdin="login\nAlice@A.example\n"))
+        self.assertIn("1 created", self.ctl("user", "import", "-", stdin="id,login\nalice-b,alice@b.example\n"))
+        self.assertIn("1 updated", self.ctl("user", "import", "-", "--update", stdin="id,login\nalice,alice@c.example\n"))
+
     def test_groups_take_members_and_let_them_go(self):
         self.ctl("group", "create", "staff", "--display-name", "Everybody")
         self.cluster.create_user("anna", "anna@in.example", "correct horse")
