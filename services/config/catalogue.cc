@@ -181,6 +181,8 @@ absl::StatusOr<v1::VirtualServer> Catalogue::Update(const v1::UpdateVirtualServe
         mutex_.AssertHeld();
         absl::StatusOr<store::Record> record = view.Get(wanted.name());
         if (absl::IsNotFound(record.status()) && request.allow_missing()) {
+          // An etag says that the virtual server was there.
+          GATEPOST_RETURN_IF_ERROR(repository_.CheckEtag(wanted.etag(), 0));
           server = wanted;
           return AddNew(hosts, &server, call, transaction);
         }
@@ -343,6 +345,8 @@ absl::StatusOr<v1::Certificate> Catalogue::Update(const v1::UpdateCertificateReq
         mutex_.AssertHeld();
         absl::StatusOr<store::Record> record = view.Get(wanted.name());
         if (absl::IsNotFound(record.status()) && request.allow_missing()) {
+          // An etag says that the certificate was there.
+          GATEPOST_RETURN_IF_ERROR(repository_.CheckEtag(wanted.etag(), 0));
           certificate = wanted;
           return AddNew(&certificate, call, transaction);
         }

@@ -208,6 +208,14 @@ TEST_F(CatalogueTest, AnEtagThatIsNotCurrentIsAborted) {
 TEST_F(CatalogueTest, UpdateMayCreateWhatIsMissing) {
   EXPECT_EQ(Update("virtual_server { name: 'virtualServers/a' fqdn: 'a.example' }").status().code(),
             absl::StatusCode::kNotFound);
+  EXPECT_EQ(Update("allow_missing: true virtual_server { name: 'virtualServers/a' fqdn: 'a.example' etag: 'x' }")
+                .status()
+                .code(),
+            absl::StatusCode::kAborted)
+      << "it was there when its etag was read";
+  v1::UpdateCertificateRequest certificate = Parse<v1::UpdateCertificateRequest>(
+      "allow_missing: true certificate { name: 'certificates/c' self_signed { dns_names: 'a.example' } etag: 'x' }");
+  EXPECT_EQ(UpdateCertificate(certificate).status().code(), absl::StatusCode::kAborted);
   const auto created = Update("allow_missing: true virtual_server { name: 'virtualServers/a' fqdn: 'a.example' }");
   ASSERT_TRUE(created.ok()) << created.status();
   EXPECT_EQ(created->revision(), 1);

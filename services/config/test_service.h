@@ -3,6 +3,7 @@
 #pragma once
 
 #include <grpcpp/grpcpp.h>
+#include <unistd.h>
 
 #include <fstream>
 #include <map>
@@ -33,7 +34,7 @@ namespace gatepost::config {
 
 class TestService {
  public:
-  TestService() {
+  explicit TestService(int log_fd = STDOUT_FILENO) : log_(clock_, base::Log::Options{.fd = log_fd}) {
     ca_key_ = *tls::GenerateKey(tls::KeyType::kEcdsaP256);
     ca_ = *tls::MakeCa(ca_key_, {.common_name = "test"});
     rpc::ServerOptions options;
@@ -95,7 +96,7 @@ class TestService {
   std::string ca_;
   TestWorld world_;
   base::SystemClock clock_;  // Streams live in real time.
-  base::Log log_{clock_};
+  base::Log log_;
   metrics::Registry registry_;
   Metrics metrics_{registry_};
   CertificateMaker maker_{world_.clock};

@@ -48,9 +48,7 @@ class WatchServiceImpl::Stream final : public grpc::ServerBidiReactor<v1::WatchR
       request_.Clear();
       StartRead(&request_);
     }
-    // Revisions of one epoch only grow: this database is older than what edges had from it (a restore without --restored).
-    if (const int64_t current = service_.hub_.current(); held && *held > current)
-      service_.log_.Error("edge_ahead", {{"node", started}, {"revision", *held}, {"current", current}});
+    if (held && *held > service_.hub_.current()) SayIfAhead(started, *held);
     if (started.empty()) {
       service_.hub_.Wake(this);
     } else {
@@ -128,6 +126,14 @@ class WatchServiceImpl::Stream final : public grpc::ServerBidiReactor<v1::WatchR
   }
 
  private:
+  // Revisions of one epoch only grow: is this database older than what edges had from it (a restore without --restored)?
+  // The hub hears of another replica's commits a moment later than edges may, so that the database itself is asked.
+  void SayIfAhead(const std::string& node, int64_t held) {
+    const absl::StatusOr<std::unique_ptr<store::View>> view = service_.repository_.store().Read();
+    if (!view.ok() || held <= (*view)->revision()) return;
+    service_.log_.Error("edge_ahead", {{"node", node}, {"revision", held}, {"current", (*view)->revision()}});
+  }
+
   void WriteNext() ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_) {
     if (ending_ || writing_) return;
     const v1::WatchResponse* next = session_.Next(current_, service_.clock_.Now());

@@ -1,5 +1,10 @@
 // The watch over real gRPC: edges of the test's own. Shows failures.md rows 7, 8, 9 (with 100 streams), 11; threats.md "Edge
 // isolation" and "Limits" (a slow reader).
+#include <sys/mman.h>
+#include <unistd.h>
+
+#include <atomic>
+#include <memory>
 #include <set>
 #include <string>
 #include <thread>
@@ -232,6 +237,30 @@ TEST_F(WatchServiceTest, AnEdgeIsToldBeforeTheServiceStops) {
   EXPECT_TRUE(edge.Next().has_draining());
   TestEdge late(service_, "east", "edge-2");
   EXPECT_TRUE(late.Next().has_draining()) << "and so is one that comes now";
+}
+
+TEST(WatchLogTest, AnEdgeIsAheadOfTheStoreNotOfWhatThisReplicaHasHeardOfIt) {
+  const int log_fd = memfd_create("log", MFD_CLOEXEC);
+  {
+    TestService service(log_fd);
+    const std::string& epoch = service.world().store.epoch();
+    // Another replica's commit, of which this one is yet to be told.
+    service.world().store.SetListener({});
+    ASSERT_EQ(service.world().PutServer("a"), 1);
+    ASSERT_EQ(service.hub().current(), 0);
+    TestEdge current(service, "east", "edge-1", epoch, 1);
+    TestEdge ahead(service, "east", "edge-2", epoch, 2);
+    for (const char* name : {"edges/edge-1", "edges/edge-2"})
+      while (!service.edges().Get(name, 0).ok()) std::this_thread::yield();
+  }
+  std::string log(static_cast<size_t>(lseek(log_fd, 0, SEEK_END)), '\0');
+  EXPECT_EQ(pread(log_fd, log.data(), log.size(), 0), static_cast<ssize_t>(log.size()));
+  close(log_fd);
+  const size_t event = log.find("edge_ahead");
+  ASSERT_NE(event, log.npos) << log;
+  EXPECT_NE(log.find(R"("node":"edge-2","revision":2,"current":1)", event), log.npos) << log;
+  EXPECT_EQ(log.find("edge_ahead", log.find('\n', event)), log.npos) << log;
+  EXPECT_EQ(log.find(R"("node":"edge-1")"), log.npos) << log;
 }
 
 TEST_F(WatchServiceTest, AHundredEdgesEachGetTheFinalState) {
