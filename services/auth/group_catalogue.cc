@@ -133,6 +133,8 @@ absl::StatusOr<v1::Group> GroupCatalogue::Update(const v1::UpdateGroupRequest& r
         const bool missing = absl::IsNotFound(record.status()) && request.allow_missing();
         v1::Group stored;
         if (missing) {
+          // An etag says that the group was there.
+          GATEPOST_RETURN_IF_ERROR(CheckEtag(wanted.etag(), editor_.epoch(), 0));
           group = wanted;
         } else {
           GATEPOST_RETURN_IF_ERROR(record.status());
@@ -157,49 +159,48 @@ absl::StatusOr<v1::Group> GroupCatalogue::Update(const v1::UpdateGroupRequest& r
 absl::Status GroupCatalogue::TakeOutMembers(const std::string& group, store::View& view,
                                             store::Transaction* transaction) {
   const std::string prefix = MemberKey(IdOf(group), "");
-  std::string after;
-  bool more = true;
-  while (more) {
-    GATEPOST_ASSIGN_OR_RETURN(const std::vector<store::Record> members,
-                              view.List(prefix, after, rpc::kMaxPageSize, kMostPageOctets, &more));
-    for (const store::Record& member : members) {
-      GATEPOST_ASSIGN_OR_RETURN(const store::Record record,
-                                ReadRecord(view, StrCat(kUsers, member.key.substr(prefix.size()))));
-      GATEPOST_ASSIGN_OR_RETURN(v1::User user, UserOf(record, editor_.epoch()));
-      Texts& groups = *user.mutable_groups();
-      groups.erase(std::remove(groups.begin(), groups.end(), group), groups.end());
-      *user.mutable_update_time() = ToTimestamp(clock_.WallNow());
-      transaction->writes.push_back({record.key, Stored(user), store::Condition::At(record.revision)});
-      transaction->writes.push_back({member.key, std::nullopt, store::Condition::None()});
-    }
-    if (members.empty()) break;
-    after = members.back().key;
+  bool more = false;
+  GATEPOST_ASSIGN_OR_RETURN(const std::vector<store::Record> members,
+                            view.List(prefix, "", limits_.members_per_commit, kMostPageOctets, &more));
+  for (const store::Record& member : members) {
+    GATEPOST_ASSIGN_OR_RETURN(const store::Record record,
+                              ReadRecord(view, StrCat(kUsers, member.key.substr(prefix.size()))));
+    GATEPOST_ASSIGN_OR_RETURN(v1::User user, UserOf(record, editor_.epoch()));
+    Texts& groups = *user.mutable_groups();
+    groups.erase(std::remove(groups.begin(), groups.end(), group), groups.end());
+    *user.mutable_update_time() = ToTimestamp(clock_.WallNow());
+    transaction->writes.push_back({record.key, Stored(user), store::Condition::At(record.revision)});
+    transaction->writes.push_back({member.key, std::nullopt, store::Condition::None()});
   }
   return absl::OkStatus();
 }
 
 absl::Status GroupCatalogue::Delete(const v1::DeleteGroupRequest& request, rpc::Call* call) {
   GATEPOST_RETURN_IF_ERROR(CheckName(request.name(), kGroups, "name", call));
-  const absl::StatusOr<store::Committed> committed =
-      editor_.Change(/*dry_run=*/false, [&](store::View& view, store::Transaction* transaction) -> absl::Status {
-        GATEPOST_ASSIGN_OR_RETURN(const store::Record record, ReadRecord(view, request.name()));
-        call->old_revision = record.revision;
-        GATEPOST_RETURN_IF_ERROR(CheckEtag(request.etag(), editor_.epoch(), record.revision));
-        GATEPOST_ASSIGN_OR_RETURN(const int64_t members, CountMembers(view, request.name()));
-        if (members > 0 && !request.force()) {
-          return rpc::Error(absl::StatusCode::kFailedPrecondition, "GROUP_HAS_MEMBERS",
-                            StrCat(request.name(), " has ", members, " members"));
-        }
-        if (members > limits_.members_taken_out) {
-          return rpc::Error(absl::StatusCode::kFailedPrecondition, "TOO_MANY_MEMBERS",
-                            StrCat(request.name(), " has ", members, " members, more than ", limits_.members_taken_out,
-                                   ": take some out first"));
-        }
-        GATEPOST_RETURN_IF_ERROR(TakeOutMembers(request.name(), view, transaction));
-        transaction->writes.push_back({request.name(), std::nullopt, store::Condition::At(record.revision)});
-        return absl::OkStatus();
-      });
-  GATEPOST_RETURN_IF_ERROR(committed.status());
+  absl::StatusOr<store::Committed> committed;
+  for (bool deleted = false; !deleted;) {
+    const auto take_out = [&](store::View& view, store::Transaction* transaction) -> absl::Status {
+      GATEPOST_ASSIGN_OR_RETURN(const store::Record record, ReadRecord(view, request.name()));
+      call->old_revision = record.revision;
+      GATEPOST_RETURN_IF_ERROR(CheckEtag(request.etag(), editor_.epoch(), record.revision));
+      GATEPOST_ASSIGN_OR_RETURN(const int64_t members, CountMembers(view, request.name()));
+      if (members > 0 && !request.force()) {
+        return rpc::Error(absl::StatusCode::kFailedPrecondition, "GROUP_HAS_MEMBERS",
+                          StrCat(request.name(), " has ", members, " members"));
+      }
+      if (members > limits_.members_taken_out) {
+        return rpc::Error(absl::StatusCode::kFailedPrecondition, "TOO_MANY_MEMBERS",
+                          StrCat(request.name(), " has ", members, " members, more than ", limits_.members_taken_out,
+                                 ": take some out first"));
+      }
+      GATEPOST_RETURN_IF_ERROR(TakeOutMembers(request.name(), view, transaction));
+      deleted = static_cast<size_t>(members) * 2 == transaction->writes.size();
+      if (deleted) transaction->writes.push_back({request.name(), std::nullopt, store::Condition::At(record.revision)});
+      return absl::OkStatus();
+    };
+    committed = editor_.Change(/*dry_run=*/false, take_out);
+    GATEPOST_RETURN_IF_ERROR(committed.status());
+  }
   call->new_revision = committed->revision;
   return absl::OkStatus();
 }

@@ -20,6 +20,7 @@ class GroupCatalogue {
   struct Limits {
     int64_t groups = kMostGroups;
     int64_t members_taken_out = kMostMembersTakenOut;
+    size_t members_per_commit = kMostMembersPerCommit;
   };
   GroupCatalogue(RecordEditor& editor, const base::Clock& clock, Limits limits)
       : editor_(editor), clock_(clock), limits_(limits) {}
@@ -33,7 +34,7 @@ class GroupCatalogue {
 
  private:
   absl::Status AddNew(v1::Group* group, store::View& view, store::Transaction* transaction);
-  // Adds the writes that take all members out of the group.
+  // Adds the writes that take members out of the group, as many as one commit may.
   absl::Status TakeOutMembers(const std::string& group, store::View& view, store::Transaction* transaction);
   // What a commit made, with what is not in the record.
   v1::Group Answer(v1::Group group, int64_t revision, rpc::Call* call);

@@ -159,6 +159,9 @@ TEST_F(GroupServiceTest, AnUpdateChangesWhatItsMaskNamesAndWantsACurrentEtag) {
   update.mutable_group()->set_name("groups/new");
   EXPECT_EQ(run().error_code(), grpc::StatusCode::NOT_FOUND);
   update.set_allow_missing(true);
+  update.mutable_group()->set_etag(made.etag());
+  EXPECT_EQ(rpc::DecodeDetails(run()).reason, "ETAG_NOT_CURRENT") << "whose it was is gone";
+  update.mutable_group()->clear_etag();
   ASSERT_TRUE(run().ok());
   EXPECT_TRUE(Get("new", &group).ok());
 }
@@ -188,6 +191,10 @@ TEST_F(GroupServiceTest, AUserIsInGroupsThatExistSortedAndOnce) {
   EXPECT_EQ(rpc::DecodeDetails(status).violations[0].field, "user.groups[2]");
   EXPECT_EQ(rpc::DecodeDetails(PutInto("alice", {"staff", "nothing"}, &user)).violations.at(0).description,
             "groups/nothing does not exist");
+  const auto unknown = rpc::DecodeDetails(PutInto("alice", {"staff", "nothing", "absent"}, &user)).violations;
+  ASSERT_EQ(unknown.size(), 2u);
+  EXPECT_EQ(unknown[0].field + " " + unknown[0].description, "user.groups[2] groups/absent does not exist");
+  EXPECT_EQ(unknown[1].field + " " + unknown[1].description, "user.groups[1] groups/nothing does not exist");
   ASSERT_TRUE(PutInto("alice", {"staff", "admins", "staff"}, &user).ok());
   EXPECT_EQ(Names(user.groups().begin(), user.groups().end()), (Names{"groups/admins", "groups/staff"}));
   Group group;
@@ -288,6 +295,41 @@ TEST_F(GroupLimitTest, ForceTakesOutSoManyMembersAndNotMore) {
   EXPECT_EQ(rpc::DecodeDetails(Delete("staff", true)).reason, "TOO_MANY_MEMBERS");
   ASSERT_TRUE(PutInto("c", {}, &user).ok());
   EXPECT_TRUE(Delete("staff", true).ok());
+}
+
+// limits.h: members taken out by one commit, 200. Here with a lower figure.
+class GroupCommitTest : public GroupServiceTest {
+ protected:
+  GroupCommitTest() : GroupServiceTest({.members_per_commit = 2}) {}
+  // How many commits it takes to delete a group of so many.
+  int64_t CommitsToDelete(int members) {
+    Add("staff");
+    User user;
+    for (int i = 0; i < members; ++i) {
+      const std::string id = "u" + std::to_string(i);
+      if (created_ <= i) world_.AddUser(id, id, "p");
+      created_ = std::max(created_, i + 1);
+      EXPECT_TRUE(PutInto(id, {"staff"}, &user).ok());
+    }
+    const int64_t before = Revision();
+    EXPECT_TRUE(Delete("staff", true).ok());
+    const int64_t commits = Revision() - before;
+    Group group;
+    EXPECT_EQ(Get("staff", &group).error_code(), grpc::StatusCode::NOT_FOUND);
+    Add("staff");
+    EXPECT_EQ(Members("staff"), Names());
+    EXPECT_TRUE(Delete("staff", false).ok());
+    return commits;
+  }
+  int64_t Revision() { return (*world_.store.Read())->revision(); }
+  int created_ = 0;
+};
+
+TEST_F(GroupCommitTest, MembersAreTakenOutByCommitsOfABoundedSize) {
+  EXPECT_EQ(CommitsToDelete(0), 1);
+  EXPECT_EQ(CommitsToDelete(2), 1);
+  EXPECT_EQ(CommitsToDelete(3), 2);
+  EXPECT_EQ(CommitsToDelete(5), 3);
 }
 
 }  // namespace

@@ -18,7 +18,8 @@ using base::StrCat;
 
 constexpr std::chrono::seconds kFlushEvery{5};
 constexpr int kTries = 5;
-constexpr size_t kBatch = 500;
+// Of one commit.
+constexpr size_t kBatch = 50;
 
 struct Stamp {
   base::WallTime at;
@@ -60,6 +61,11 @@ absl::StatusOr<bool> IsOfSomething(store::View& view, std::string_view key) {
     if (form.credential == credential_id) return has(StrCat(form.secrets, user_id));
   }
   return has(StrCat(kCredentials, path));
+}
+
+// Another was faster: a record, or the store, is not as it was read.
+bool IsConflict(const absl::Status& status) {
+  return absl::IsFailedPrecondition(status) || absl::IsAborted(status) || absl::IsNotFound(status);
 }
 
 }  // namespace
@@ -116,15 +122,35 @@ absl::Status LastUses::Flush() {
     const base::MonotonicTime now = clock_.Now();
     absl::erase_if(noted_, [&](const auto& entry) { return now - entry.second >= kLastUseInterval; });
   }
+  absl::Status first_failure;
   while (!uses.empty()) {
     std::map<std::string, Use> batch;
     while (!uses.empty() && batch.size() < kBatch) batch.insert(uses.extract(uses.begin()));
-    if (absl::Status status = Write(batch); !status.ok()) {
-      metrics_.last_uses_dropped.Increment(static_cast<double>(batch.size() + uses.size()));
-      return status;
+    const absl::Status status = Write(batch);
+    if (status.ok()) continue;
+    first_failure.Update(status);
+    // What others changed all the time, or cannot be written, does not keep the rest from it.
+    if (IsConflict(status) || absl::IsInternal(status) || absl::IsDataLoss(status)) {
+      metrics_.last_uses_dropped.Increment(static_cast<double>(batch.size()));
+      continue;
+    }
+    uses.merge(batch);
+    PutBack(uses);
+    break;
+  }
+  return first_failure;
+}
+
+void LastUses::PutBack(const std::map<std::string, Use>& uses) {
+  absl::MutexLock lock(&mutex_);
+  for (const auto& [key, use] : uses) {
+    if (pending_.contains(key)) continue;  // It is later.
+    if (pending_.size() < kMostLastUsesPending) {
+      pending_[key] = use;
+    } else {
+      metrics_.last_uses_dropped.Increment();
     }
   }
-  return absl::OkStatus();
 }
 
 absl::Status LastUses::Write(const std::map<std::string, Use>& uses) {
@@ -134,18 +160,28 @@ absl::Status LastUses::Write(const std::map<std::string, Use>& uses) {
     {
       GATEPOST_ASSIGN_OR_RETURN(const std::unique_ptr<store::View> view, store_.Read());
       for (const auto& [key, use] : uses) {
-        GATEPOST_ASSIGN_OR_RETURN(const bool wanted, IsOfSomething(*view, key));
-        if (!wanted) continue;
-        // Another replica may have seen a later one.
-        GATEPOST_ASSIGN_OR_RETURN(const std::optional<Stamp> stored, Read(*view, key));
-        if (stored && stored->at >= use.at) continue;
-        transaction.writes.push_back({key, StrCat(ToMilliseconds(use.at), " ", use.network), store::Condition::None()});
+        const absl::StatusOr<store::Record> record = view->Get(key);
+        const bool is_new = absl::IsNotFound(record.status());
+        store::Condition condition = store::Condition::None();
+        if (is_new) {
+          GATEPOST_ASSIGN_OR_RETURN(const bool wanted, IsOfSomething(*view, key));
+          if (!wanted) continue;
+          // Whom it is of may be deleted meanwhile: only the store's revision tells.
+          transaction.store_revision = view->revision();
+        } else {
+          GATEPOST_RETURN_IF_ERROR(record.status());
+          // Another replica may have seen a later one.
+          const std::optional<Stamp> stored = ParseStamp(record->value);
+          if (stored && stored->at >= use.at) continue;
+          // It is deleted with whom it is of.
+          condition = store::Condition::At(record->revision);
+        }
+        transaction.writes.push_back({key, StrCat(ToMilliseconds(use.at), " ", use.network), condition});
       }
-      transaction.store_revision = view->revision();
     }
     if (transaction.writes.empty()) return absl::OkStatus();
     status = store_.Commit(transaction).status();
-    if (!absl::IsFailedPrecondition(status)) return status;
+    if (!IsConflict(status)) return status;
   }
   return status;
 }

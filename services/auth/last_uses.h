@@ -47,7 +47,8 @@ class LastUses {
   // empty. Beyond 10,000 that wait to be written it is dropped, and counted.
   void Note(std::string_view user, std::string_view credential, const base::IpAddress& client);
 
-  // Writes what is new. The thread does. Users and credentials that are gone leave no record behind.
+  // Writes what is new, 50 in one commit. The thread does. Users and credentials that are gone leave no record behind.
+  // What the store cannot take now is tried again by the next call; what others change each time is dropped and counted.
   absl::Status Flush();
 
  private:
@@ -58,7 +59,10 @@ class LastUses {
 
   void Run();
   void NoteKey(std::string key, const Use& use) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
+  // As one commit.
   absl::Status Write(const std::map<std::string, Use>& uses);
+  // To be written later, but where a later one waits already.
+  void PutBack(const std::map<std::string, Use>& uses) ABSL_LOCKS_EXCLUDED(mutex_);
 
   store::RecordStore& store_;
   const base::Clock& clock_;

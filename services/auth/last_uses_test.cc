@@ -3,6 +3,13 @@
 
 #include <gtest/gtest.h>
 
+#include <algorithm>
+#include <functional>
+#include <memory>
+#include <string>
+#include <utility>
+#include <vector>
+
 #include "services/auth/limits.h"
 #include "services/auth/user_records.h"
 #include "services/base/fake_clock.h"
@@ -79,6 +86,102 @@ TEST_F(LastUsesTest, ALaterUseThatAnotherReplicaSawStays) {
   const int64_t later = Phone().last_use_time().seconds();
   ASSERT_TRUE(uses_.Flush().ok());
   EXPECT_EQ(Phone().last_use_time().seconds(), later);
+}
+
+// A store that refuses commits as often as it is told.
+class UnwillingStore : public store::RecordStore {
+ public:
+  explicit UnwillingStore(store::RecordStore& store) : store_(store) {}
+  const std::string& epoch() const override { return store_.epoch(); }
+  absl::StatusOr<std::unique_ptr<store::View>> Read() override { return store_.Read(); }
+  absl::StatusOr<store::Committed> Commit(const store::Transaction& transaction) override {
+    ++commits;
+    most_writes = std::max(most_writes, transaction.writes.size());
+    if (before_commit) std::exchange(before_commit, {})();
+    if (refusals > 0) {
+      --refusals;
+      return refusal;
+    }
+    return store_.Commit(transaction);
+  }
+  void SetListener(Listener listener) override { store_.SetListener(std::move(listener)); }
+
+  int refusals = 0;
+  absl::Status refusal;
+  std::function<void()> before_commit;  // Once.
+  size_t most_writes = 0;
+  int commits = 0;
+
+ private:
+  store::RecordStore& store_;
+};
+
+class UnwillingStoreTest : public LastUsesTest {
+ protected:
+  // Of so many users, who logged in before.
+  void Login(int users) {
+    for (int i = 0; i < users; ++i) {
+      const std::string id = "u" + std::to_string(i);
+      Put({"users/" + id, "lastLogins/" + id});
+      patient_.Note("users/" + id, "", kClient);
+    }
+  }
+  // Of all logins, how many are written.
+  int Written() {
+    bool more = false;
+    int written = 0;
+    const auto records = (*store_.Read())->List("lastLogins/", "", 1'000, 1 << 20, &more);
+    for (const store::Record& record : *records) written += record.value.empty() ? 0 : 1;
+    return written;
+  }
+
+  UnwillingStore unwilling_{store_};
+  LastUses patient_{unwilling_, clock_, log_, metrics_};
+};
+
+TEST_F(UnwillingStoreTest, ABatchThatOthersChangeEachTimeDoesNotKeepTheRestFromTheStore) {
+  Login(120);
+  unwilling_.refusals = 5;
+  unwilling_.refusal = absl::AbortedError("the record has changed");
+  EXPECT_FALSE(patient_.Flush().ok());
+  EXPECT_EQ(Written(), 70);
+  EXPECT_EQ(metrics_.last_uses_dropped.Value(), 50);
+  EXPECT_EQ(unwilling_.most_writes, 50u);
+}
+
+TEST_F(UnwillingStoreTest, WhatTheStoreCannotTakeNowIsWrittenLater) {
+  Login(120);
+  unwilling_.refusals = 1;
+  unwilling_.refusal = absl::UnavailableError("away");
+  EXPECT_FALSE(patient_.Flush().ok());
+  EXPECT_EQ(Written(), 0);
+  ASSERT_TRUE(patient_.Flush().ok());
+  EXPECT_EQ(Written(), 120);
+  EXPECT_EQ(metrics_.last_uses_dropped.Value(), 0);
+}
+
+TEST_F(UnwillingStoreTest, CommitsOfOthersAreNoConflictForOneWhoWasSeenBefore) {
+  Login(1);
+  unwilling_.before_commit = [this] { Put({"other"}); };
+  ASSERT_TRUE(patient_.Flush().ok());
+  EXPECT_EQ(Written(), 1);
+  EXPECT_EQ(unwilling_.commits, 1) << "not tried again";
+}
+
+TEST_F(UnwillingStoreTest, WhoIsDeletedMeanwhileLeavesNothingBehind) {
+  Login(1);
+  patient_.Note("users/alice", "", kClient);
+  unwilling_.before_commit = [this] {
+    store::Transaction deletion;
+    for (const std::string id : {"u0", "alice"}) {
+      deletion.writes.push_back({"users/" + id, std::nullopt, {}});
+      ForgetLastLogin(id, &deletion);
+    }
+    ASSERT_TRUE(store_.Commit(deletion).ok());
+  };
+  ASSERT_TRUE(patient_.Flush().ok());
+  EXPECT_FALSE(Has("lastLogins/u0"));
+  EXPECT_FALSE(Has("lastLogins/alice"));
 }
 
 // limits.h: 10,000 that wait.

@@ -74,6 +74,8 @@ inline constexpr int64_t kMostGroups = 10'000;
 inline constexpr size_t kMostGroupsOfUser = 100;
 // Members that one DeleteGroup takes out.
 inline constexpr int64_t kMostMembersTakenOut = 10'000;
+// Of them, in one commit: the store does not change meanwhile, and all of its callers wait.
+inline constexpr size_t kMostMembersPerCommit = 200;
 inline constexpr size_t kMostDescriptionCharacters = 1'000;
 inline constexpr size_t kMostApplicationPasswords = 20;
 // What a credential is bound to, and a user's own addresses.

@@ -43,6 +43,21 @@
 
 namespace gatepost::auth {
 
+// A view whose store was lost behind it.
+class LostView final : public store::View {
+ public:
+  int64_t revision() const override { return 0; }
+  absl::StatusOr<store::Record> Get(std::string_view) override { return Lost(); }
+  absl::StatusOr<std::vector<store::Record>> List(std::string_view, std::string_view, size_t, size_t, bool*) override {
+    return Lost();
+  }
+  absl::StatusOr<int64_t> Count(std::string_view) override { return Lost(); }
+  absl::StatusOr<std::vector<store::Change>> ChangesSince(int64_t) override { return Lost(); }
+
+ private:
+  static absl::Status Lost() { return absl::UnavailableError("the store is lost"); }
+};
+
 // Counts the records that a login asks for: those of a view whose first one is of a login. What other threads read
 // meanwhile is not counted.
 class CountingView final : public store::View {
@@ -77,10 +92,12 @@ class FlakyStore final : public store::RecordStore {
   explicit FlakyStore(store::RecordStore& store) : store_(store) {}
   std::atomic<bool> down{false};
   std::atomic<uint64_t> login_reads{0};
+  std::atomic<bool> views_lost{false};  // Views are given out, but show nothing.
 
   const std::string& epoch() const override { return store_.epoch(); }
   absl::StatusOr<std::unique_ptr<store::View>> Read() override {
     if (down) return absl::UnavailableError("the store is down");
+    if (views_lost) return std::make_unique<LostView>();
     absl::StatusOr<std::unique_ptr<store::View>> view = store_.Read();
     if (!view.ok()) return view.status();
     return std::make_unique<CountingView>(*std::move(view), &login_reads);

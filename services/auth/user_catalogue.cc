@@ -105,8 +105,8 @@ void UserCatalogue::WritePassword(v1::User* user, const Password& password, stor
   }
 }
 
-absl::Status UserCatalogue::AddNew(v1::User* user, const Password& password, store::View& view,
-                                   store::Transaction* transaction) {
+absl::Status UserCatalogue::AddNew(v1::User* user, const Password& password, const Texts& asked_groups,
+                                   store::View& view, store::Transaction* transaction) {
   GATEPOST_ASSIGN_OR_RETURN(const int64_t count, view.Count(kUsers));
   if (count >= most_users_) {
     return rpc::Error(absl::StatusCode::kResourceExhausted, "TOO_MANY_USERS",
@@ -120,7 +120,7 @@ absl::Status UserCatalogue::AddNew(v1::User* user, const Password& password, sto
   WritePassword(user, password, transaction);
   v1::User nobody;
   nobody.set_name(user->name());
-  GATEPOST_RETURN_IF_ERROR(WriteIndex(nobody, *user, view, transaction));
+  GATEPOST_RETURN_IF_ERROR(WriteIndex(nobody, *user, asked_groups, view, transaction));
   transaction->writes.push_back({user->name(), Stored(*user), store::Condition::Absent()});
   return absl::OkStatus();
 }
@@ -150,7 +150,8 @@ absl::StatusOr<v1::ListUsersResponse> UserCatalogue::List(const v1::ListUsersReq
   bool more = false;
   if (!request.login().empty()) {
     const std::optional<std::string> login = PrepareLogin(request.login());
-    const auto id = view->Get(StrCat(kLogins, login ? LoginKey(*login) : ""));
+    const absl::StatusOr<store::Record> id = view->Get(StrCat(kLogins, login ? LoginKey(*login) : ""));
+    if (!absl::IsNotFound(id.status())) GATEPOST_RETURN_IF_ERROR(id.status());
     if (id.ok() && after.empty()) {
       GATEPOST_ASSIGN_OR_RETURN(store::Record record, ReadRecord(*view, StrCat(kUsers, id->value)));
       records.push_back(std::move(record));
@@ -202,7 +203,7 @@ absl::StatusOr<v1::User> UserCatalogue::Create(const v1::CreateUserRequest& requ
   const absl::StatusOr<store::Committed> committed =
       editor_.Change(request.validate_only(), [&](store::View& view, store::Transaction* transaction) -> absl::Status {
         user = wanted;
-        GATEPOST_RETURN_IF_ERROR(AddNew(&user, password, view, transaction));
+        GATEPOST_RETURN_IF_ERROR(AddNew(&user, password, request.user().groups(), view, transaction));
         if (!request.request_id().empty()) {
           // A digest of the password in the database would be a fast verifier.
           v1::CreateUserRequest known = request;
@@ -227,6 +228,17 @@ absl::StatusOr<v1::User> UserCatalogue::Create(const v1::CreateUserRequest& requ
   return Answer(std::move(user), committed->revision, call);
 }
 
+Violations UserCatalogue::CheckAsked(const v1::UpdateUserRequest& request) {
+  // A user as good as any, for the fields that stay as they are.
+  v1::User user;
+  user.set_name(request.user().name());
+  user.set_login("login");
+  Violations violations =
+      rpc::ApplyMask(request.has_update_mask() ? &request.update_mask() : nullptr, request.user(), &user);
+  CheckUser(&user, &violations);
+  return violations;
+}
+
 absl::StatusOr<v1::User> UserCatalogue::Merge(const v1::UpdateUserRequest& request, const v1::User& stored) const {
   v1::User user = stored;
   if (stored.name().empty()) {
@@ -245,8 +257,7 @@ absl::StatusOr<v1::User> UserCatalogue::Update(const v1::UpdateUserRequest& requ
   const v1::User& wanted = request.user();
   const google::protobuf::FieldMask* mask = request.has_update_mask() ? &request.update_mask() : nullptr;
   GATEPOST_RETURN_IF_ERROR(CheckName(wanted.name(), kUsers, "user.name", call));
-  v1::User scratch = wanted;
-  Violations violations = rpc::ApplyMask(mask, wanted, &scratch);
+  Violations violations = CheckAsked(request);
   Password password;
   if (!wanted.password().empty() && rpc::MaskNames(mask, wanted, "password")) {
     GATEPOST_ASSIGN_OR_RETURN(password,
@@ -262,7 +273,10 @@ absl::StatusOr<v1::User> UserCatalogue::Update(const v1::UpdateUserRequest& requ
         const absl::StatusOr<store::Record> record = ReadRecord(view, wanted.name());
         const bool missing = absl::IsNotFound(record.status());
         v1::User stored;
-        if (!missing || !request.allow_missing()) {
+        if (missing && request.allow_missing()) {
+          // An etag says that the user was there.
+          GATEPOST_RETURN_IF_ERROR(CheckEtag(wanted.etag(), editor_.epoch(), 0));
+        } else {
           GATEPOST_RETURN_IF_ERROR(record.status());
           call->old_revision = record->revision;
           GATEPOST_RETURN_IF_ERROR(CheckEtag(wanted.etag(), editor_.epoch(), record->revision));
@@ -270,10 +284,10 @@ absl::StatusOr<v1::User> UserCatalogue::Update(const v1::UpdateUserRequest& requ
         }
         GATEPOST_ASSIGN_OR_RETURN(user, Merge(request, stored));
         GATEPOST_RETURN_IF_ERROR(CheckLoginIsFree(user, view));
-        if (missing) return AddNew(&user, password, view, transaction);
+        if (missing) return AddNew(&user, password, wanted.groups(), view, transaction);
         if (password.kind == Password::Kind::kKept && Stored(user) == Stored(stored)) return absl::OkStatus();
         WritePassword(&user, password, transaction);
-        GATEPOST_RETURN_IF_ERROR(WriteIndex(stored, user, view, transaction));
+        GATEPOST_RETURN_IF_ERROR(WriteIndex(stored, user, wanted.groups(), view, transaction));
         if (password.kind != Password::Kind::kKept) RevokeSessions(&user, clock_.WallNow(), transaction);
         *user.mutable_update_time() = ToTimestamp(clock_.WallNow());
         transaction->writes.push_back({user.name(), Stored(user), store::Condition::At(record->revision)});
@@ -299,7 +313,7 @@ absl::Status UserCatalogue::Delete(const v1::DeleteUserRequest& request, rpc::Ca
         ForgetLastLogin(id, transaction);
         v1::User nobody;
         nobody.set_name(user.name());
-        return WriteIndex(user, nobody, view, transaction);
+        return WriteIndex(user, nobody, nobody.groups(), view, transaction);
       });
   GATEPOST_RETURN_IF_ERROR(committed.status());
   call->new_revision = committed->revision;

@@ -59,8 +59,12 @@ class UserCatalogue {
   // Prepares and hashes; without hashing if `dry_run`. A violation of `field` is added instead if it cannot be one.
   absl::StatusOr<Password> MakePassword(const std::string& password, std::string_view field, bool dry_run,
                                         Violations* violations) const;
-  absl::Status AddNew(v1::User* user, const Password& password, store::View& view, store::Transaction* transaction);
+  // `asked_groups`: WriteIndex's.
+  absl::Status AddNew(v1::User* user, const Password& password, const Texts& asked_groups, store::View& view,
+                      store::Transaction* transaction);
   void WritePassword(v1::User* user, const Password& password, store::Transaction* transaction);
+  // What is wrong with the fields that UpdateUser names, whatever is stored.
+  static Violations CheckAsked(const v1::UpdateUserRequest& request);
   // What UpdateUser makes of the stored user, which is empty if it is missing.
   absl::StatusOr<v1::User> Merge(const v1::UpdateUserRequest& request, const v1::User& stored) const;
   // The answer: what a commit made, with what is not in the record.

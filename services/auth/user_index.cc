@@ -1,5 +1,6 @@
 #include "services/auth/user_index.h"
 
+#include <algorithm>
 #include <optional>
 #include <set>
 #include <string>
@@ -57,7 +58,7 @@ absl::Status WriteCertificates(const Set& before, const v1::User& after, store::
   return absl::OkStatus();
 }
 
-absl::Status WriteMemberships(const Set& before, const v1::User& after, store::View& view,
+absl::Status WriteMemberships(const Set& before, const v1::User& after, const Texts& asked_groups, store::View& view,
                               store::Transaction* transaction) {
   const Set wanted = ToSet(after.groups());
   const std::string_view user_id = IdOf(after.name());
@@ -66,11 +67,14 @@ absl::Status WriteMemberships(const Set& before, const v1::User& after, store::V
       transaction->writes.push_back({MemberKey(IdOf(group), user_id), std::nullopt, store::Condition::None()});
   }
   Violations violations;
-  for (int i = 0; i < after.groups_size(); ++i) {
-    const std::string& group = after.groups(i);
+  for (const std::string& group : wanted) {
     if (before.contains(group)) continue;
     GATEPOST_ASSIGN_OR_RETURN(const bool exists, HasRecord(view, group));
-    if (!exists) violations.push_back({StrCat("user.groups[", i, "]"), StrCat(group, " does not exist")});
+    if (!exists) {
+      // The record's groups are sorted; whoever asked knows them in their own order.
+      const auto index = std::find(asked_groups.begin(), asked_groups.end(), group) - asked_groups.begin();
+      violations.push_back({StrCat("user.groups[", index, "]"), StrCat(group, " does not exist")});
+    }
     transaction->writes.push_back({MemberKey(IdOf(group), user_id), "", store::Condition::None()});
   }
   return violations.empty() ? absl::OkStatus() : rpc::InvalidFields(violations);
@@ -82,11 +86,11 @@ std::string MemberKey(std::string_view group_id, std::string_view user_id) {
   return StrCat(kMembers, group_id, "/", user_id);
 }
 
-absl::Status WriteIndex(const v1::User& before, const v1::User& after, store::View& view,
+absl::Status WriteIndex(const v1::User& before, const v1::User& after, const Texts& asked_groups, store::View& view,
                         store::Transaction* transaction) {
   WriteLogin(before, after, transaction);
   GATEPOST_RETURN_IF_ERROR(WriteCertificates(ToSet(before.certificates()), after, view, transaction));
-  return WriteMemberships(ToSet(before.groups()), after, view, transaction);
+  return WriteMemberships(ToSet(before.groups()), after, asked_groups, view, transaction);
 }
 
 absl::Status CheckLoginIsFree(const v1::User& user, store::View& view) {

@@ -14,9 +14,10 @@ namespace gatepost::auth {
 std::string MemberKey(std::string_view group_id, std::string_view user_id);
 
 // Makes the index of `before` that of `after`; a message of which only the name is set stands for a user who is not
-// there. INVALID_ARGUMENT: a group does not exist. ALREADY_EXISTS: a certificate is another user's
-// (ErrorInfo's reason CERTIFICATE_TAKEN). A login that is another user's fails the commit: ALREADY_EXISTS.
-absl::Status WriteIndex(const v1::User& before, const v1::User& after, store::View& view,
+// there. INVALID_ARGUMENT: a group does not exist; `asked_groups`, the request's, number the violations. ALREADY_EXISTS: a
+// certificate is another user's (ErrorInfo's reason CERTIFICATE_TAKEN). A login that is another user's fails the commit:
+// ALREADY_EXISTS.
+absl::Status WriteIndex(const v1::User& before, const v1::User& after, const Texts& asked_groups, store::View& view,
                         store::Transaction* transaction);
 
 // ALREADY_EXISTS (LOGIN_TAKEN): another user has this user's login.

@@ -156,6 +156,28 @@ TEST_F(UserServiceTest, LimitsHoldAtTheLimitAndNotBeyond) {
   EXPECT_FALSE(Create(Request("b", std::string(256, 'l')), &user).ok());
 }
 
+TEST_F(UserServiceTest, AllViolationsOfAnUpdateAreReportedAtOnce) {
+  world_.AddUser("alice", "alice@example.com", "secret");
+  v1::UpdateUserRequest update;
+  update.mutable_user()->set_name("users/alice");
+  update.mutable_user()->set_login("bad\x01");
+  update.mutable_user()->set_display_name(std::string(101, 'x'));
+  update.mutable_user()->add_groups("Bad");
+  update.mutable_user()->set_password(std::string(1025, 'x'));
+  User user;
+  const auto fields = [&] {
+    std::set<std::string> names;
+    for (const auto& violation : rpc::DecodeDetails(Update(update, &user)).violations) names.insert(violation.field);
+    return names;
+  };
+  const std::set<std::string> all = {"user.login", "user.display_name", "user.groups[0]", "user.password"};
+  EXPECT_EQ(fields(), all);
+  update.mutable_update_mask()->add_paths("*");
+  EXPECT_EQ(fields(), all);
+  update.mutable_update_mask()->set_paths(0, "display_name");
+  EXPECT_EQ(fields(), (std::set<std::string>{"user.display_name"})) << "what the mask does not name is not judged";
+}
+
 // threats.md A4: what no mechanism could claim later is refused when it is set.
 TEST_F(UserServiceTest, NamesAndPasswordsThatSaslprepProhibitsAreRefused) {
   using namespace std::string_literals;
@@ -260,6 +282,9 @@ TEST_F(UserServiceTest, AMissingUserIsCreatedIfThatIsAllowed) {
   update.mutable_user()->set_password("secret");
   EXPECT_EQ(Update(update, &user).error_code(), grpc::StatusCode::NOT_FOUND);
   update.set_allow_missing(true);
+  update.mutable_user()->set_etag("x");
+  EXPECT_EQ(rpc::DecodeDetails(Update(update, &user)).reason, "ETAG_NOT_CURRENT") << "whose it was is gone";
+  update.mutable_user()->clear_etag();
   update.set_validate_only(true);
   ASSERT_TRUE(Update(update, &user).ok());
   EXPECT_EQ(Get("users/alice", &user).error_code(), grpc::StatusCode::NOT_FOUND);
@@ -361,6 +386,15 @@ TEST_F(UserServiceTest, AStoreThatDoesNotAnswerIsUnavailable) {
   EXPECT_EQ(status.error_code(), grpc::StatusCode::UNAVAILABLE);
   EXPECT_EQ(rpc::DecodeDetails(status).reason, "STORE_UNAVAILABLE");
   EXPECT_EQ(Create(Request("alice", "a"), &user).error_code(), grpc::StatusCode::UNAVAILABLE);
+}
+
+TEST_F(UserServiceTest, AStoreThatIsLostMeanwhileIsNotAnEmptyList) {
+  v1::ListUsersRequest request;
+  request.set_login("alice@example.com");
+  v1::ListUsersResponse response;
+  ASSERT_TRUE(Call(&v1::UserService::Stub::ListUsers, request, &response).ok());
+  world_.store.views_lost = true;
+  EXPECT_EQ(Call(&v1::UserService::Stub::ListUsers, request, &response).error_code(), grpc::StatusCode::UNAVAILABLE);
 }
 
 // limits.md: users, 1,000,000; here with a lower figure.
