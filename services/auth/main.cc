@@ -42,6 +42,7 @@
 #include "services/metrics/metrics.h"
 #include "services/rpc/flags.h"
 #include "services/rpc/host.h"
+#include "services/store/master_key.h"
 #include "services/store/open_store.h"
 #include "services/store/sealed.h"
 
@@ -49,7 +50,6 @@ namespace gatepost::auth {
 namespace {
 
 constexpr char kProgram[] = "gatepost-auth";
-constexpr char kMasterKeyCheck[] = "masterKeyCheck";
 // How soon credentials that found no verifier are told so, and idle exchanges ended.
 constexpr std::chrono::milliseconds kTick{100};
 constexpr std::chrono::seconds kHealthCheck{1};
@@ -118,7 +118,6 @@ class Program {
 
  private:
   absl::Status OpenStore();
-  absl::Status CheckMasterKey();
   absl::Status Serve();
   void AddMetrics();
   void CheckStore();
@@ -172,20 +171,6 @@ Program::Program(const Options& options, const rpc::Process& process)
       host_({kProgram, rpc::Role::kAuth, options.listen, options.reflection, options.identity, options.service}, clock_,
             log_, registry_) {}
 
-absl::Status Program::CheckMasterKey() {
-  GATEPOST_ASSIGN_OR_RETURN(const std::unique_ptr<store::View> view, store_->Read());
-  const absl::StatusOr<store::Record> record = view->Get(kMasterKeyCheck);
-  if (absl::IsNotFound(record.status())) {
-    const std::string sealed = key_->Seal(kMasterKeyCheck, kMasterKeyCheck, random_);
-    absl::Status made = store_->Commit({{{kMasterKeyCheck, sealed, store::Condition::Absent()}}, {}, {}}).status();
-    // Another replica that starts at this moment was first.
-    return absl::IsAlreadyExists(made) ? CheckMasterKey() : made;
-  }
-  GATEPOST_RETURN_IF_ERROR(record.status());
-  if (key_->Open(kMasterKeyCheck, record->value).ok()) return absl::OkStatus();
-  return absl::FailedPreconditionError("the database was sealed with another master key than --master-key-file's");
-}
-
 absl::Status Program::OpenStore() {
   GATEPOST_ASSIGN_OR_RETURN(const store::SealingKey key, store::SealingKey::FromFile(options_.master_key_file));
   key_ = std::make_unique<store::SealingKey>(key);
@@ -197,7 +182,7 @@ absl::Status Program::OpenStore() {
   database.new_epoch = options_.restored;
   database.program = kProgram;
   GATEPOST_ASSIGN_OR_RETURN(store_, store::OpenRecordStore(database, clock_, random_));
-  GATEPOST_RETURN_IF_ERROR(CheckMasterKey());
+  GATEPOST_RETURN_IF_ERROR(store::CheckMasterKey(*store_, *key_, random_));
   const int slots = options_.slots > 0 ? options_.slots : std::max(1, AvailableCores() - 1);
   verifier_ = std::make_unique<Verifier>(slots, clock_, random_, metrics_);
   GATEPOST_ASSIGN_OR_RETURN(std::string decoy_key, SharedKey(*store_, *key_, "decoys", random_));

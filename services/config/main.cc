@@ -26,6 +26,7 @@
 #include "services/net/blocking_dns.h"
 #include "services/rpc/flags.h"
 #include "services/rpc/host.h"
+#include "services/store/master_key.h"
 #include "services/store/open_store.h"
 #include "services/store/sealed.h"
 
@@ -151,7 +152,7 @@ absl::Status Program::OpenStore() {
   database.program = kProgram;
   GATEPOST_ASSIGN_OR_RETURN(store_, store::OpenRecordStore(database, clock_, random_));
   repository_ = std::make_unique<Repository>(*store_, *key_, random_);
-  GATEPOST_RETURN_IF_ERROR(repository_->CheckMasterKey());
+  GATEPOST_RETURN_IF_ERROR(store::CheckMasterKey(*store_, *key_, random_));
   GATEPOST_RETURN_IF_ERROR(StartDns());
   catalogue_ = std::make_unique<Catalogue>(*repository_, maker_, *hosts_, clock_, random_);
   return catalogue_->Count().status();

@@ -31,22 +31,6 @@ std::string Bare(Resource* resource) {
 
 std::string_view IdOf(std::string_view name) { return name.substr(name.find('/') + 1); }
 
-absl::Status Repository::CheckMasterKey() {
-  GATEPOST_ASSIGN_OR_RETURN(const std::unique_ptr<store::View> view, store_.Read());
-  absl::StatusOr<store::Record> record = view->Get(kMasterKeyCheck);
-  if (absl::IsNotFound(record.status())) {
-    const std::string sealed = key_.Seal(kMasterKeyCheck, kMasterKeyCheck, random_);
-    absl::Status made =
-        store_.Commit({{{std::string(kMasterKeyCheck), sealed, store::Condition::Absent()}}, {}, {}}).status();
-    // Another replica that starts at this moment was first.
-    return absl::IsAlreadyExists(made) ? CheckMasterKey() : made;
-  }
-  GATEPOST_RETURN_IF_ERROR(record.status());
-  const absl::StatusOr<std::string> plain = key_.Open(kMasterKeyCheck, record->value);
-  if (!plain.ok()) return absl::FailedPreconditionError("the database was sealed with another master key");
-  return absl::OkStatus();
-}
-
 absl::StatusOr<v1::VirtualServer> Repository::VirtualServerOf(const store::Record& record) const {
   GATEPOST_ASSIGN_OR_RETURN(v1::VirtualServer server, Parse<v1::VirtualServer>(record));
   Complete(&server, record.revision);

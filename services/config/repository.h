@@ -5,7 +5,7 @@
 //   certificateKeys/{id}   sealed: the private key's PEM
 //   requestKeys/{id}       sealed: the PEM of the key of a signing request that waits
 //   ticketKeys/{id}        sealed: v1.TicketKeys of virtual server {id}
-//   masterKeyCheck         sealed: a known text, so that another master key is noticed at start
+//   masterKeyCheck         store/master_key.h
 //   ticketKeyRotation      when all ticket keys were last made anew, seconds since 1970, decimal
 //
 // Thread-safe.
@@ -30,7 +30,6 @@ inline constexpr std::string_view kCertificateKeys = "certificateKeys/";
 inline constexpr std::string_view kRequestKeys = "requestKeys/";
 inline constexpr std::string_view kTicketKeys = "ticketKeys/";
 inline constexpr std::string_view kTicketKeyRotation = "ticketKeyRotation";
-inline constexpr std::string_view kMasterKeyCheck = "masterKeyCheck";
 
 // The id in `collection/{id}`.
 std::string_view IdOf(std::string_view name);
@@ -43,9 +42,6 @@ class Repository {
 
   store::RecordStore& store() { return store_; }
   const std::string& epoch() const { return store_.epoch(); }
-
-  // FAILED_PRECONDITION: the store's secrets were sealed with another master key. A new store takes this one.
-  absl::Status CheckMasterKey();
 
   // The resource as it is returned. DATA_LOSS: the record is damaged.
   absl::StatusOr<v1::VirtualServer> VirtualServerOf(const store::Record& record) const;
