@@ -1,3 +1,4 @@
+// Longer than most: one function's rules, in the order in which they decide.
 #include "services/policy/evaluate.h"
 
 #include <gtest/gtest.h>

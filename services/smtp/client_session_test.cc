@@ -1,3 +1,4 @@
+// Longer than most: one machine, to be read against its replies in one go.
 // threats: B8, E1, E2, E6, T6, U2, U3, U4, U5, U6 (what the next hop sees).
 #include "services/smtp/client_session.h"
 

@@ -1,3 +1,4 @@
+// Longer than most: one machine, to be read against its replies in one go.
 // Opening, STARTTLS, order of commands, pipelining, error counters, deadlines. Threats P1, P2, P3, P5, P6, S5,
 // S6, T1, T2, T3, T4, T5, I5, M4; limits.md: command line, protocol errors, idle commands, idle, command time, session.
 #include "services/smtp/server_session.h"

@@ -1,6 +1,6 @@
 // What is PostgreSQL's own: several replicas on one schema, a server that is away, read-only, or stands still, answers
 // to COMMIT that are lost, history that goes back. Shows failures.md rows 6 (kill -9 during writes), 20 (database down,
-// read- only, failing over) and 29 (no rollback).
+// read-only, failing over) and 29 (no rollback). Longer than most: the databases that fail are made in this one file.
 #include "services/store/postgres_store.h"
 
 #include <poll.h>
