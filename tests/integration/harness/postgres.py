@@ -1,4 +1,5 @@
 """A PostgreSQL server of the test's own: as a plain user (it refuses root), in a temporary folder, on a Unix socket, without fsync."""
+import contextlib
 import os
 import pathlib
 import pwd
@@ -25,9 +26,12 @@ def skip_unless_available():
 
 
 class Postgres:
-    """start(); uri(database) for a program's --database; stop(), start() again; sql(...) as the superuser."""
+    """start(); uri() for a program's --database; stop(), start() again; sql(...) as the superuser.
 
-    def __init__(self):
+    Postgres(standby_of=other): streams what the other one, which runs, has and gets; promote() makes a primary of it.
+    """
+
+    def __init__(self, standby_of=None):
         self.programs = _programs()
         # A short path: a socket's name has 107 octets at most.
         self.folder = pathlib.Path(tempfile.mkdtemp(prefix="gatepost-postgres-", dir="/tmp"))
@@ -38,7 +42,11 @@ class Postgres:
             os.chown(self.folder, user.pw_uid, user.pw_gid)
             self.user = {"user": user.pw_uid, "group": user.pw_gid, "extra_groups": []}
         self.server = None
-        self._run("initdb", "-D", self.folder / "data", "-U", "gatepost", "-A", "trust", "--no-sync", "-E", "UTF8", "--no-locale")
+        if standby_of is None:
+            self._run("initdb", "-D", self.folder / "data", "-U", "gatepost", "-A", "trust", "--no-sync", "-E", "UTF8", "--no-locale")
+        else:
+            self._run("pg_basebackup", "-D", self.folder / "data", "-h", standby_of.folder, "-U", "gatepost", "--write-recovery-conf",
+                      "--checkpoint=fast", "--no-sync")
 
     def _argv(self, program, arguments):
         return [str(a) for a in (self.programs / program, *arguments)]
@@ -49,11 +57,12 @@ class Postgres:
             raise AssertionError(f"{program}: {done.stdout}{done.stderr}")
         return done.stdout.strip()
 
-    def start(self):
+    def start(self, *settings):
+        """settings: `name=value`, for this run."""
         with open(self.folder / "log", "ab") as log:
             self.server = subprocess.Popen(
                 self._argv("postgres", ("-D", self.folder / "data", "-p", "5432", "-c", "listen_addresses=", "-c", f"unix_socket_directories={self.folder}",
-                                        "-c", "fsync=off")), stdout=log, stderr=log, cwd=self.folder, **self.user)
+                                        "-c", "fsync=off", *(word for setting in settings for word in ("-c", setting)))), stdout=log, stderr=log, cwd=self.folder, **self.user)
         wait_for(lambda: subprocess.run([self.programs / "pg_isready", "-q", "-h", self.folder], check=False).returncode == 0, 30,
                  "PostgreSQL", every=0.05)
 
@@ -64,12 +73,26 @@ class Postgres:
             self.server.wait(30)
             self.server = None
 
+    def kill(self):
+        """As when the machine fails: every process of it, at once."""
+        children = pathlib.Path(f"/proc/{self.server.pid}/task/{self.server.pid}/children").read_text(encoding="ascii").split()
+        for pid in (self.server.pid, *map(int, children)):
+            with contextlib.suppress(ProcessLookupError):
+                os.kill(pid, signal.SIGKILL)
+        self.server.wait(30)
+        self.server = None
+
+    def promote(self):
+        self._run("pg_ctl", "promote", "-D", self.folder / "data")
+
     def remove(self):
         self.stop()
         shutil.rmtree(self.folder, ignore_errors=True)
 
-    def uri(self, user="gatepost"):
-        return f"postgresql://{user}@/postgres?host={self.folder}"
+    def uri(self, *others, user="gatepost"):
+        """Of this one, or of whichever of them is the primary."""
+        hosts = ",".join(str(one.folder) for one in (self, *others))
+        return f"postgresql://{user}@/postgres?host={hosts}" + ("&target_session_attrs=read-write" if others else "")
 
     def sql(self, text):
         return self._run("psql", "-X", "-q", "-A", "-t", "-h", self.folder, "-U", "gatepost", "-d", "postgres", "-c", text)
