@@ -40,8 +40,12 @@ class Budget {
     Budget* budget_ = nullptr;
   };
 
-  // An empty lease: nothing left.
+  // Nothing more is given away until this is taken back, however much is left. What was given stays.
+  void Close(bool closed) { closed_.store(closed, std::memory_order_relaxed); }
+
+  // An empty lease: nothing left, or closed.
   Lease TryAcquire() {
+    if (closed_.load(std::memory_order_relaxed)) return Lease();
     size_t used = used_.load(std::memory_order_relaxed);
     while (used < most_) {
       if (used_.compare_exchange_weak(used, used + 1, std::memory_order_acq_rel)) return Lease(this);
@@ -55,6 +59,7 @@ class Budget {
  private:
   const size_t most_;
   std::atomic<size_t> used_{0};
+  std::atomic<bool> closed_{false};
 };
 
 }  // namespace gatepost::edge

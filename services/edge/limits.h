@@ -17,6 +17,23 @@ using std::chrono_literals::operator""s;
 inline constexpr size_t kClientConnectionsPercent = 70;
 inline constexpr size_t kUpstreamConnectionsPercent = 25;
 
+// Levels of overload, in percent of the memory that the edge may have: entered at the first figure, left below the
+// second (overload.h). They apply while the edge itself has at least one part in kOwnMemoryShare of it.
+inline constexpr unsigned kRefuseFromPercent = 90;
+inline constexpr unsigned kRefuseUntilPercent = 85;
+inline constexpr unsigned kShedFromPercent = 95;
+inline constexpr unsigned kShedUntilPercent = 93;
+inline constexpr unsigned kOwnMemoryShare = 8;
+
+// Memory is looked at so often: 5,000 new connections a second of 12 KiB each are 3 MiB in that time.
+inline constexpr auto kMemoryLook = 50ms;
+// While there is a level, what was freed goes back to the kernel so often: it costs milliseconds of every allocation.
+inline constexpr auto kTrimRefusing = 1s;
+inline constexpr auto kTrimShedding = 250ms;
+// Idle sessions of a worker that end after each of these: one in kShedShare, but no fewer than kShedLeast.
+inline constexpr size_t kShedShare = 8;
+inline constexpr size_t kShedLeast = 16;
+
 // A client that has been refused, or that we close, gets this long to read our last reply.
 inline constexpr auto kLinger = 10s;
 

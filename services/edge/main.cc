@@ -32,8 +32,10 @@
 #include "services/edge/drain.h"
 #include "services/edge/limits.h"
 #include "services/edge/listener_set.h"
+#include "services/edge/memory_reader.h"
 #include "services/edge/metrics.h"
 #include "services/edge/options.h"
+#include "services/edge/overload_guard.h"
 #include "services/edge/snapshot_store.h"
 #include "services/edge/transport.h"
 #include "services/edge/upstream_probe.h"
@@ -84,6 +86,9 @@ std::optional<int> ParseFlags(int argc, char** argv, Options* options) {
   flags.Add("metrics-listen", &options->metrics_listen, "HOST:PORT of /metrics; empty: none");
   flags.Add("snapshot-file", &options->snapshot_file, "where the last good configuration is kept, sealed");
   flags.Add("snapshot-key-file", &options->snapshot_key_file, "the 32 octets that seal --snapshot-file");
+  flags.Add("memory-limit", &options->memory_limit,
+            "octets of resident memory, near which new connections are refused, then idle sessions ended; "
+            "0: the control group's limit, if it has one");
   flags.Add("drain-delay", &options->drain_delay, "seconds after SIGTERM in which connections are still accepted")
       ->check(CLI::Range(0.0, 3600.0));
   flags.Add("auth-streams", &options->auth_streams, "streams of each worker to the auth service")
@@ -235,9 +240,11 @@ int Run(const Options& options) {
   });
   Compiler compiler(
       [&registry](const std::string& id) { return std::make_shared<const LazyServerMetrics>(registry, id); });
-  bool draining = false;
+  // Ready: a configuration is applied, the edge does not drain, and has memory for more sessions.
+  bool applied = false, draining = false, overloaded = false;
   base::Supervisor supervisor(std::getenv("NOTIFY_SOCKET"));
-  const auto say_ready = [&](bool ready) {
+  const auto say_ready = [&] {
+    const bool ready = applied && !draining && !overloaded;
     if (ready) supervisor.Ready();
     health.SetReady(ready);
     edge_metrics.ready.Set(ready ? 1 : 0);
@@ -254,7 +261,8 @@ int Run(const Options& options) {
                              .clock = clock,
                              .on_applied = [&](const std::shared_ptr<const Snapshot>& snapshot) {
                                probe.Adopt(snapshot);
-                               if (!draining) say_ready(true);
+                               applied = true;
+                               say_ready();
                              }});
 
   log.Info("start", {{"version", metrics::BuildVersion()},
@@ -296,6 +304,20 @@ int Run(const Options& options) {
   };
   update();
 
+  const MemoryReader memory({.limit = options.memory_limit, .root = {}});
+  OverloadGuard guard({.control = control.get_executor(),
+                       .workers = worker_list,
+                       .memory = memory,
+                       .client_budget = client_budget,
+                       .metrics = edge_metrics,
+                       .log = log,
+                       .clock = clock,
+                       .on_level = [&](OverloadLevel level) {
+                         overloaded = level != OverloadLevel::kNone;
+                         say_ready();
+                       }});
+  guard.Start();
+
   Drain drain(control.get_executor(), worker_list, log,
               {.delay = std::chrono::duration_cast<base::Duration>(std::chrono::duration<double>(options.drain_delay)),
                .in_flight = limits::kDrain,
@@ -304,7 +326,7 @@ int Run(const Options& options) {
                    [&] {
                      draining = true;
                      supervisor.Stopping();
-                     say_ready(false);
+                     say_ready();
                    },
                .on_closing =
                    [&] {
@@ -327,6 +349,7 @@ int Run(const Options& options) {
   // The streams of gRPC report on these contexts until the gate is closed: they run on until then.
   configurator.Flush();
   probe.Stop();
+  guard.Stop();
   metrics_timer.cancel();
   // Who asks again while the last objects go changes nothing.
   signals.clear();

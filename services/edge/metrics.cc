@@ -330,6 +330,13 @@ EdgeMetrics::EdgeMetrics(metrics::Registry& registry)
           registry.AddGauge("gatepost_edge_upstream_connections", "Connections to next hops now, and waited for")),
       upstream_connections_limit(registry.AddGauge("gatepost_edge_upstream_connections_limit",
                                                    "How many there may be; transactions wait for one")),
-      log_dropped(registry.AddGauge("gatepost_edge_log_dropped_lines", "Log lines that a slow output has cost")) {}
+      log_dropped(registry.AddGauge("gatepost_edge_log_dropped_lines", "Log lines that a slow output has cost")),
+      overload_level(registry.AddGauge("gatepost_edge_overload_level",
+                                       "For lack of memory 1: new connections are refused, 2: idle sessions end, too")),
+      memory_used(registry.AddGauge("gatepost_edge_memory_used_bytes", "What is used of the memory limit")),
+      memory_limit(registry.AddGauge("gatepost_edge_memory_limit_bytes",
+                                     "The control group's, or --memory-limit; 0: none is known")),
+      sessions_shed(registry.AddCounter("gatepost_edge_sessions_shed_total",
+                                        "Idle sessions that were ended for lack of memory")) {}
 
 }  // namespace gatepost::edge

@@ -177,6 +177,10 @@ struct EdgeMetrics {
   metrics::Gauge upstream_connections;
   metrics::Gauge upstream_connections_limit;
   metrics::Gauge log_dropped;
+  metrics::Gauge overload_level;  // 0 none, 1 refusing, 2 shedding
+  metrics::Gauge memory_used;     // octets of memory_limit; 0: no limit is known
+  metrics::Gauge memory_limit;
+  metrics::Counter sessions_shed;
 };
 
 }  // namespace gatepost::edge

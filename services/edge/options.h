@@ -1,6 +1,7 @@
 // The edge's command line as a value, and what is wrong with it. No file is opened here.
 #pragma once
 
+#include <cstdint>
 #include <optional>
 #include <string>
 #include <vector>
@@ -26,6 +27,7 @@ struct Options {
   std::string snapshot_file;
   std::string snapshot_key_file;
   double drain_delay = 0;
+  uint64_t memory_limit = 0;  // octets; 0: the control group's
   int auth_streams = 2;
   std::vector<std::string> dns_servers;
   std::string static_config;

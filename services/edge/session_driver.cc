@@ -29,7 +29,8 @@ asio::awaitable<void> SessionDriver::Run() {
   smtp::Event event = options_.start;
   bool linger = false;
   for (;;) {
-    smtp::Action action = session_.Advance(options_.clock->Now(), std::move(event));
+    last_advanced_ = options_.clock->Now();
+    smtp::Action action = session_.Advance(last_advanced_, std::move(event));
     if (const auto* close = std::get_if<smtp::Close>(&action)) {
       linger = close->linger;
       break;
@@ -220,6 +221,11 @@ void SessionDriver::Interrupt(smtp::Interrupt::Reason reason, bool at_once) {
   interrupt_ = reason;
   at_once_ = at_once_ || at_once;
   if (reading_ && (interruptible_ || at_once_)) options_.client->Interrupt();
+}
+
+void SessionDriver::Shed() {
+  options_.linger = base::Duration::zero();
+  Interrupt(smtp::Interrupt::Reason::kClosing, false);
 }
 
 }  // namespace gatepost::edge

@@ -64,6 +64,12 @@ class SessionDriver {
   // The session ends as soon as no transaction is open; with `at_once` also in one, unless it is past its dot.
   void Interrupt(smtp::Interrupt::Reason reason, bool at_once);
 
+  // It waits for the client between transactions; since when.
+  bool idle() const { return reading_ && interruptible_; }
+  base::MonotonicTime last_advanced() const { return last_advanced_; }
+  // Ends an idle session without waiting until the client has read the reply: memory is short.
+  void Shed();
+
   const VirtualServerRuntime& virtual_server() const { return *options_.virtual_server; }
   // The authenticated user, or the one who is about to be; or nullptr.
   const policy::Identity* identity() const {
@@ -93,6 +99,7 @@ class SessionDriver {
   bool reading_ = false;
   bool interruptible_ = false;
   base::WallTime authenticated_at_{};
+  base::MonotonicTime last_advanced_{};
 };
 
 }  // namespace gatepost::edge

@@ -1,9 +1,11 @@
 #include "services/edge/worker.h"
 
+#include <algorithm>
 #include <asio/co_spawn.hpp>
 #include <asio/detached.hpp>
 #include <exception>
 #include <utility>
+#include <vector>
 
 #include "services/base/status_macros.h"
 #include "services/edge/limits.h"
@@ -240,6 +242,19 @@ void Worker::Drain() {
 
 void Worker::EndSessions() {
   for (SessionDriver* session : sessions_) session->Interrupt(smtp::Interrupt::Reason::kClosing, true);
+}
+
+size_t Worker::EndIdle(size_t most) {
+  std::vector<SessionDriver*> idle;
+  for (SessionDriver* session : sessions_) {
+    if (session->idle()) idle.push_back(session);
+  }
+  const size_t count = std::min(most, idle.size());
+  std::partial_sort(
+      idle.begin(), idle.begin() + static_cast<std::ptrdiff_t>(count), idle.end(),
+      [](const SessionDriver* a, const SessionDriver* b) { return a->last_advanced() < b->last_advanced(); });
+  for (size_t i = 0; i < count; ++i) idle[i]->Shed();
+  return count;
 }
 
 void Worker::Revoke(const std::string& user, base::WallTime since) {

@@ -93,6 +93,9 @@ class Worker {
   void Drain();
   // Sessions end in a transaction too, but for those past their dot.
   void EndSessions();
+  // Ends sessions that wait between transactions, `most` of them, longest idle first; how many. To get their memory back
+  // at once they do not wait for the client to read.
+  size_t EndIdle(size_t most);
   // Sessions of this user that authenticated before `since` end between transactions.
   void Revoke(const std::string& user, base::WallTime since);
   size_t sessions() const { return sessions_.size(); }

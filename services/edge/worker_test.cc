@@ -319,6 +319,38 @@ TEST_F(WorkerTest, EndOfTheDrainCutsATransactionButNotOnePastItsDot) {
   EXPECT_EQ(past_dot->Line(), "421 4.3.2 mx.example.com Closing");
 }
 
+// Row 26: memory is short.
+TEST_F(WorkerTest, IdleSessionsEndLongestIdleFirstAndTransactionsAreNotCut) {
+  FakeUpstream upstream(Willing);
+  Adopt(1, upstream.port());
+  const uint16_t port = Listen();
+  auto busy = Dial(port);
+  Begin(*busy);
+  Envelope(*busy);
+  auto first = Dial(port);
+  Begin(*first);
+  auto second = Dial(port);
+  Begin(*second);
+  auto third = Dial(port);
+  Begin(*third);
+  EXPECT_EQ(Command(*first, "NOOP").substr(0, 3), "250");  // now it is the last
+  // What is done on the worker after a reply was seen finds its session waiting.
+  const auto end_idle = [&](size_t most) { return worker_.Do([&] { return worker_.EndIdle(most); }); };
+  EXPECT_EQ(end_idle(0), 0u);
+  EXPECT_EQ(end_idle(2), 2u);
+  EXPECT_EQ(second->Line(), "421 4.3.2 mx.example.com Closing");
+  EXPECT_EQ(second->Line(), "") << "closed at once, though the client has not closed";
+  EXPECT_EQ(third->Line(), "421 4.3.2 mx.example.com Closing");
+  EXPECT_EQ(Command(*first, "NOOP").substr(0, 3), "250");
+  EXPECT_EQ(end_idle(100), 1u);
+  EXPECT_EQ(first->Line(), "421 4.3.2 mx.example.com Closing");
+  EXPECT_EQ(end_idle(100), 0u);
+  EXPECT_EQ(Command(*busy, "DATA").substr(0, 3), "354");
+  EXPECT_EQ(end_idle(100), 0u);
+  EXPECT_EQ(Command(*busy, "x: y\r\n\r\n.").substr(0, 18), "250 2.0.0 Accepted");
+  EXPECT_EQ(Command(*busy, "NOOP").substr(0, 3), "250") << "what was not idle then goes on";
+}
+
 TEST_F(WorkerTest, RevokedLoginEndsBetweenTransactions) {
   FakeUpstream upstream(Willing);
   Adopt(1, upstream.port());
@@ -359,6 +391,22 @@ TEST_F(WorkerTest, ConnectionsOfOneSourceAreLimited) {
   auto third = Dial(port);
   EXPECT_EQ(third->Line(), "421 mx.example.com Too many connections");
   EXPECT_EQ(third->Line(), "");
+}
+
+// Row 26: of new connections, as of those beyond the limit.
+TEST_F(WorkerTest, ClosedBudgetTurnsNewConnectionsAwayAndKeepsSessions) {
+  FakeUpstream upstream(Willing);
+  Adopt(1, upstream.port());
+  const uint16_t port = Listen();
+  auto client = Dial(port);
+  Begin(*client);
+  clients_.Close(true);
+  auto beyond = Dial(port);
+  EXPECT_EQ(beyond->Line(), "421 mx.example.com Too many connections");
+  EXPECT_EQ(beyond->Line(), "");
+  EXPECT_EQ(Command(*client, "NOOP").substr(0, 3), "250");
+  clients_.Close(false);
+  Begin(*Dial(port));
 }
 
 TEST_F(WorkerTest, ConnectionsOfTheEdgeAreLimited) {
