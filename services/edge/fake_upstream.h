@@ -54,6 +54,7 @@ class FakeUpstream {
       const linger off{1, 0};
       ::setsockopt(fd_, SOL_SOCKET, SO_LINGER, &off, sizeof off);
     }
+    int descriptor() const { return fd_; }
     const std::string& received() const { return received_; }
 
     // EHLO, MAIL, RCPT answered as by a willing server, then the line that follows.

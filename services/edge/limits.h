@@ -5,6 +5,7 @@
 
 #include <chrono>
 #include <cstddef>
+#include <cstdint>
 
 namespace gatepost::edge::limits {
 
@@ -80,6 +81,17 @@ inline constexpr auto kDrainPastDot = 10min;
 
 // A session that waits for an upstream connection to become free looks again so often.
 inline constexpr auto kBudgetRetry = 50ms;
+
+// What sessions leave open at next hops for the next session (upstream_pool.h): so many connections to one next hop, and
+// in all, per worker; idle for so long (Postfix's own client: 2 s; servers wait for minutes); so old, counted from its
+// greeting, and after so many transactions a connection is left to nobody.
+inline constexpr size_t kIdlePerNextHop = 16;
+inline constexpr size_t kIdleUpstreams = 256;
+inline constexpr auto kUpstreamIdle = 2s;
+inline constexpr auto kUpstreamAge = 60s;
+inline constexpr uint64_t kUpstreamTransactions = 100;
+// Connections are left only while less than this of the budget of upstream connections is taken.
+inline constexpr size_t kIdleBudgetPercent = 50;
 
 // How long the next hop's answer to our QUIT is waited for; nothing depends on it.
 inline constexpr auto kQuit = 5s;

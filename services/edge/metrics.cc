@@ -217,8 +217,13 @@ ServerMetrics::ServerMetrics(metrics::Registry& registry, const std::string& id)
   upstream_connect_seconds_ =
       registry.AddHistogram("gatepost_edge_upstream_connect_seconds", "Until a next hop is ready for MAIL", seconds,
                             {{"virtual_server", id}});
-  upstream_open_ = registry.AddGauge("gatepost_edge_upstream_open_connections", "Connections to next hops now",
-                                     {{"virtual_server", id}});
+  upstream_open_ = registry.AddGauge("gatepost_edge_upstream_open_connections",
+                                     "Connections to next hops that sessions hold now", {{"virtual_server", id}});
+  for (const bool good : {false, true}) {
+    upstream_reused_[good ? 1 : 0] = registry.AddCounter(
+        "gatepost_edge_upstream_reused_total", "Connections that a session had left for the next one, by what became of it",
+        {{"virtual_server", id}, {"outcome", good ? "taken_over" : "replaced"}});
+  }
   upstream_misconfigured_ =
       registry.AddCounter("gatepost_edge_upstream_misconfigured_total",
                           "Replies of next hops that blame us (530, 504, ...)", {{"virtual_server", id}});
@@ -327,7 +332,7 @@ EdgeMetrics::EdgeMetrics(metrics::Registry& registry)
       client_connections_limit(
           registry.AddGauge("gatepost_edge_client_connections_limit", "How many there may be; the next hears 421")),
       upstream_connections(
-          registry.AddGauge("gatepost_edge_upstream_connections", "Connections to next hops now, and waited for")),
+          registry.AddGauge("gatepost_edge_upstream_connections", "Connections to next hops now, idle ones too")),
       upstream_connections_limit(registry.AddGauge("gatepost_edge_upstream_connections_limit",
                                                    "How many there may be; transactions wait for one")),
       log_dropped(registry.AddGauge("gatepost_edge_log_dropped_lines", "Log lines that a slow output has cost")),

@@ -74,6 +74,8 @@ class ServerMetrics {
   void Message(const smtp::MessageResult& result) const;
   void UpstreamConnect(const smtp::UpstreamOutcome& outcome, base::Duration took) const;
   void UpstreamOpen(int change) const { upstream_open_.Add(change); }
+  // Of a connection that another session left: it took our transaction, or had to be replaced.
+  void UpstreamReused(bool good) const { upstream_reused_[good ? 1 : 0].Increment(); }
   void UpstreamMisconfigured() const { upstream_misconfigured_.Increment(); }
   void EndOfData(const smtp::UpstreamOutcome& outcome, base::Duration took) const;
   void DnsLookup(DnsLookupKind kind, DnsLookupResult result) const {
@@ -116,6 +118,7 @@ class ServerMetrics {
   std::array<metrics::Counter, kUpstreamKinds> upstream_connects_;
   metrics::Histogram upstream_connect_seconds_;
   metrics::Gauge upstream_open_;
+  std::array<metrics::Counter, 2> upstream_reused_;  // replaced, taken over
   metrics::Counter upstream_misconfigured_;
   metrics::Histogram end_of_data_seconds_;
   std::array<std::array<metrics::Counter, kDnsResults>, kDnsKinds> dns_lookups_;

@@ -43,6 +43,7 @@ asio::awaitable<void> SessionDriver::Run() {
     }
   }
   exchange_.reset();
+  options_.upstream->Leave();
   co_await CloseClient(linger);
   co_await options_.upstream->Quit();
 }

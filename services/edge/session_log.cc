@@ -148,6 +148,8 @@ void SessionLog::OnConnect(const smtp::UpstreamOutcome& outcome, base::Duration 
 
 void SessionLog::OnOpen(int change) { virtual_server_->metrics().UpstreamOpen(change); }
 
+void SessionLog::OnTakenOver(bool good) { virtual_server_->metrics().UpstreamReused(good); }
+
 void SessionLog::OnEndOfData(const smtp::UpstreamOutcome& outcome, base::Duration took) {
   virtual_server_->metrics().EndOfData(outcome, took);
   if (!outcome.in_doubt()) return;

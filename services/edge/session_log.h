@@ -40,6 +40,7 @@ class SessionLog final : public smtp::SessionObserver, public UpstreamObserver {
 
   void OnConnect(const smtp::UpstreamOutcome& outcome, base::Duration took) override;
   void OnOpen(int change) override;
+  void OnTakenOver(bool good) override;
   void OnEndOfData(const smtp::UpstreamOutcome& outcome, base::Duration took) override;
   void OnMisconfigured(const smtp::UpstreamOutcome& outcome) override;
 

@@ -27,6 +27,10 @@ ClientSession::Event ToEvent(std::error_code error, ClientSession::Event good) {
   return error == std::errc::timed_out ? ClientSession::Event::kTimedOut : ClientSession::Event::kClosed;
 }
 
+// An answer to MAIL and RCPT that may be owed to what the connection has seen before (its age, a limit of messages, a
+// shutdown that has begun): not the envelope's own. No recipient has been accepted, so asking again is safe.
+bool NotItsOwn(const UpstreamOutcome& outcome) { return outcome.connection_lost() || outcome.whole_transaction; }
+
 uint64_t Octets(std::span<const std::string_view> pieces) {
   uint64_t octets = 0;
   for (const std::string_view piece : pieces) octets += piece.size();
@@ -62,16 +66,33 @@ asio::awaitable<UpstreamOutcome> Upstream::Open(const smtp::MailCommand& mail, c
   if (!outcome) {
     Drop();
     identity_ = client;
-    outcome = co_await Connect(opening_);
-    identity_ = nullptr;
-    if (outcome->accepted()) {
-      outcome = co_await Drive(client_->MailAndRcpt(mail, recipient));
-    } else {
-      outcome->whole_transaction = true;
+    // Nobody takes over a connection who has to be introduced: it would have to be told of two clients.
+    may_take_over_ = options_.pool != nullptr && client == nullptr && !options_.route->proxy_header;
+    outcome = co_await OpenOnAnother(mail, recipient);
+    if (from_pool_ && !outcome->accepted() && NotItsOwn(*outcome)) {
+      options_.pool->Forget(*options_.route, endpoint_);
+      if (options_.observer != nullptr) options_.observer->OnTakenOver(false);
+      co_await Quit();
+      Drop();
+      may_take_over_ = false;
+      outcome = co_await OpenOnAnother(mail, recipient);
+    } else if (from_pool_ && options_.observer != nullptr) {
+      options_.observer->OnTakenOver(true);
     }
+    from_pool_ = may_take_over_ = false;
+    identity_ = nullptr;
   }
   opening_ = base::MonotonicTime::max();
   co_return *std::move(outcome);
+}
+
+asio::awaitable<UpstreamOutcome> Upstream::OpenOnAnother(const smtp::MailCommand& mail,
+                                                         const smtp::RcptCommand& recipient) {
+  from_pool_ = false;
+  UpstreamOutcome outcome = co_await Connect(opening_);
+  if (outcome.accepted()) co_return co_await Drive(client_->MailAndRcpt(mail, recipient));
+  outcome.whole_transaction = true;
+  co_return outcome;
 }
 
 asio::awaitable<std::optional<UpstreamOutcome>> Upstream::OpenAgain(const smtp::MailCommand& mail,
@@ -143,6 +164,18 @@ asio::awaitable<UpstreamOutcome> Upstream::Finish(std::span<const std::string_vi
   co_return outcome;
 }
 
+void Upstream::Leave() {
+  if (!connected() || options_.pool == nullptr) return;
+  UpstreamConnection connection{std::move(stream_), std::move(client_), hop_, endpoint_, opened_, std::move(lease_)};
+  if (options_.pool->Leave(options_.route, &connection)) {
+    if (options_.observer != nullptr) options_.observer->OnOpen(-1);
+    return;
+  }
+  stream_ = std::move(connection.stream);
+  client_ = std::move(connection.conversation);
+  lease_ = std::move(connection.lease);
+}
+
 asio::awaitable<void> Upstream::Quit() {
   if (!connected()) co_return;
   const std::optional<ClientSession::Event> early = co_await SpokeEarly();
@@ -172,14 +205,36 @@ asio::awaitable<UpstreamOutcome> Upstream::ConnectTo(const Route::Hop& hop, base
   for (const base::IpAddress& address : found.addresses) {
     const base::MonotonicTime start = options_.clock->Now();
     if (start >= deadline) break;
-    outcome = co_await ConnectToAddress(hop, base::Endpoint{address, hop.address.port}, deadline);
+    const base::Endpoint endpoint{address, hop.address.port};
+    const bool taken_over = may_take_over_ && co_await TakeOver(hop, endpoint);
+    if (taken_over) co_return UpstreamOutcome::Accepted();
+    outcome = co_await ConnectToAddress(hop, endpoint, deadline);
     if (options_.observer != nullptr) options_.observer->OnConnect(outcome, options_.clock->Now() - start);
     if (outcome.accepted()) co_return outcome;
     if (!outcome.detail.empty()) {
-      outcome.detail = base::StrCat(base::Endpoint{address, hop.address.port}.ToString(), ": ", outcome.detail);
+      outcome.detail = base::StrCat(endpoint.ToString(), ": ", outcome.detail);
     }
   }
   co_return outcome;
+}
+
+asio::awaitable<bool> Upstream::TakeOver(const Route::Hop& hop, const base::Endpoint& endpoint) {
+  std::optional<UpstreamConnection> left = options_.pool->Take(*options_.route, hop, endpoint);
+  if (!left) co_return false;
+  stream_ = std::move(left->stream);
+  client_ = std::move(left->conversation);
+  lease_ = std::move(left->lease);
+  hop_ = left->hop;
+  endpoint_ = left->endpoint;
+  opened_ = left->opened;
+  if (options_.observer != nullptr) options_.observer->OnOpen(1);
+  // The last moment to look: what comes from now on is an answer to us.
+  const std::optional<ClientSession::Event> early = co_await SpokeEarly();
+  if (!early) co_return from_pool_ = true;
+  CloseStream();
+  options_.pool->Forget(*options_.route, endpoint);
+  if (options_.observer != nullptr) options_.observer->OnTakenOver(false);
+  co_return false;
 }
 
 asio::awaitable<UpstreamOutcome> Upstream::ConnectToAddress(const Route::Hop& hop, base::Endpoint endpoint,
@@ -202,6 +257,8 @@ asio::awaitable<UpstreamOutcome> Upstream::ConnectToAddress(const Route::Hop& ho
   if (identity_ != nullptr) session.identity = *identity_;
   client_ = std::make_unique<ClientSession>(std::move(session));
   hop_ = &hop;
+  endpoint_ = endpoint;
+  opened_ = options_.clock->Now();
   opening_ = deadline;
   Budget::Lease lease = std::move(lease_);  // It stays ours while the addresses are tried.
   UpstreamOutcome outcome = co_await Drive(client_->Connect());
@@ -224,6 +281,8 @@ asio::awaitable<std::error_code> Upstream::Introduce(base::MonotonicTime deadlin
 asio::awaitable<bool> Upstream::AwaitBudget(base::MonotonicTime deadline) {
   if (lease_) co_return true;
   lease_ = options_.budget->TryAcquire();
+  // What idles yields to who works.
+  if (!lease_ && options_.pool != nullptr && options_.pool->CloseOldest()) lease_ = options_.budget->TryAcquire();
   if (lease_) co_return true;
   asio::steady_timer timer(co_await asio::this_coro::executor);
   while (!lease_ && options_.clock->Now() < deadline) {

@@ -1,9 +1,11 @@
 // One session's connection to a next hop: drives smtp::ClientSession over a stream, with the time-outs of the design.
 //
 // Opened by the first accepted recipient; the addresses are tried in order, all of a name's before the next name; kept
-// for the session's later transactions. One upstream connection belongs to one client session, so nothing of one client
-// can reach another's transaction. A reused connection that has died between transactions is replaced by a new one,
-// once, before MAIL has been answered; nothing is ever sent twice after a dot.
+// for the session's later transactions. An upstream connection belongs to one client session at a time; the session may
+// leave it to a pool at its end, and take one over instead of connecting: upstream_pool.h says when, and why nothing of
+// one client can then reach another's transaction. A connection that has died between transactions is replaced by a new
+// one, once, before a recipient has been accepted; on one that was taken over, so is whatever answer to MAIL that is not
+// 2yz: only a connection of its own decides about a transaction. Nothing is ever sent twice after a dot.
 //
 // Thread rule: the worker's thread; one operation at a time.
 #pragma once
@@ -19,6 +21,7 @@
 #include "services/base/clock.h"
 #include "services/edge/budget.h"
 #include "services/edge/next_hop.h"
+#include "services/edge/upstream_pool.h"
 #include "services/net/proxy_header.h"
 #include "services/net/stream.h"
 #include "services/smtp/client_session.h"
@@ -55,7 +58,10 @@ class UpstreamObserver {
   virtual ~UpstreamObserver() = default;
   // An attempt to open a connection has ended.
   virtual void OnConnect(const smtp::UpstreamOutcome& /*outcome*/, base::Duration /*took*/) {}
+  // The session holds one connection more (1), or less (-1).
   virtual void OnOpen(int /*change*/) {}
+  // A connection that another session left was taken over and took our transaction; or it did not, and is replaced.
+  virtual void OnTakenOver(bool /*good*/) {}
   // The next hop's answer to the dot, or what came instead.
   virtual void OnEndOfData(const smtp::UpstreamOutcome& /*outcome*/, base::Duration /*took*/) {}
   // A reply that says that we are set up wrongly (530, 504, ...); our client was told 451 4.3.5.
@@ -68,6 +74,7 @@ class Upstream {
     std::shared_ptr<const Route> route;
     Dialer* dialer = nullptr;
     Budget* budget = nullptr;
+    UpstreamPool* pool = nullptr;  // nullptr: each session has its own connection
     const base::Clock* clock = nullptr;
     UpstreamObserver* observer = nullptr;
     // Our client's connection, for a PROXY header; nothing: the edge speaks for itself (a probe).
@@ -91,7 +98,9 @@ class Upstream {
   void Reset() { reset_due_ = connected(); }
   // Closes at once, without a dot.
   void Drop();
-  // The end of the session: QUIT, if there is anybody to say it to.
+  // The end of the session: the connection is left to the pool, where it may be.
+  void Leave();
+  // QUIT, if there is anybody to say it to.
   asio::awaitable<void> Quit();
 
   bool connected() const { return stream_ != nullptr; }
@@ -105,7 +114,12 @@ class Upstream {
   asio::awaitable<std::optional<smtp::UpstreamOutcome>> OpenAgain(const smtp::MailCommand& mail,
                                                                   const smtp::RcptCommand& recipient,
                                                                   const smtp::ClientIdentity* client);
+  // A connection, of the pool's or a new one, then MAIL and RCPT on it.
+  asio::awaitable<smtp::UpstreamOutcome> OpenOnAnother(const smtp::MailCommand& mail,
+                                                       const smtp::RcptCommand& recipient);
   asio::awaitable<smtp::UpstreamOutcome> Connect(base::MonotonicTime deadline);
+  // One of the pool's, if one is left that lives.
+  asio::awaitable<bool> TakeOver(const Route::Hop& hop, const base::Endpoint& endpoint);
   asio::awaitable<smtp::UpstreamOutcome> ConnectToAddress(const Route::Hop& hop, base::Endpoint endpoint,
                                                           base::MonotonicTime deadline);
   // The PROXY header, before anything else is said or heard.
@@ -124,6 +138,10 @@ class Upstream {
   std::unique_ptr<net::Stream> stream_;
   std::unique_ptr<smtp::ClientSession> client_;
   const Route::Hop* hop_ = nullptr;  // of stream_; the route holds it
+  base::Endpoint endpoint_;          // of stream_
+  base::MonotonicTime opened_{};     // when stream_ was
+  bool from_pool_ = false;           // stream_ was taken over
+  bool may_take_over_ = false;       // while Connect() runs
   bool reset_due_ = false;
   const smtp::ClientIdentity* identity_ = nullptr;  // whom a new connection is opened for; while Open() runs
   base::MonotonicTime opening_{};                   // the deadline of all of it up to the first RCPT's answer

@@ -27,7 +27,10 @@ ProxyOutcome OutcomeOf(const net::ProxyReadResult& read) {
 
 }  // namespace
 
-Worker::Worker(const Shared& shared) : shared_(shared), work_(context_.get_executor()) {}
+Worker::Worker(const Shared& shared)
+    : shared_(shared),
+      work_(context_.get_executor()),
+      upstreams_(context_.get_executor(), shared.clock, shared.upstream_budget) {}
 
 Worker::~Worker() { Join(); }
 
@@ -45,6 +48,7 @@ void Worker::Join() {
 
 void Worker::Adopt(std::shared_ptr<const Snapshot> snapshot) {
   snapshot_ = std::move(snapshot);
+  upstreams_.CloseAll();
   for (SessionDriver* session : sessions_) {
     const auto found = snapshot_->virtual_servers.find(session->virtual_server().name());
     // A pause lets sessions go on; only who comes anew is turned away.
@@ -180,6 +184,7 @@ class Worker::Session {
     Upstream::Options upstream{.route = virtual_server->route(),
                                .dialer = worker_.dialer_,
                                .budget = &shared.upstream_budget,
+                               .pool = &worker_.upstreams_,
                                .clock = &shared.clock,
                                .observer = &log_,
                                .client = net::ProxiedConnection{arrival.client, arrival.local}};
@@ -235,6 +240,7 @@ asio::awaitable<void> Worker::Serve(Worker* worker, std::unique_ptr<Session> ses
 
 void Worker::Drain() {
   draining_ = true;
+  upstreams_.Shut();
   for (auto& [endpoint, listening] : listening_) listening.listener->Close();
   listening_.clear();
   for (SessionDriver* session : sessions_) session->Interrupt(smtp::Interrupt::Reason::kClosing, false);

@@ -23,6 +23,7 @@
 #include "services/edge/auth_exchange.h"
 #include "services/edge/budget.h"
 #include "services/edge/upstream.h"
+#include "services/edge/upstream_pool.h"
 #include "services/edge/virtual_server_runtime.h"
 #include "services/net/listener.h"
 #include "services/net/tcp_stream.h"
@@ -128,6 +129,7 @@ class Worker {
   std::list<SessionDriver*> sessions_;
   asio::io_context context_{1};
   asio::executor_work_guard<asio::io_context::executor_type> work_;
+  UpstreamPool upstreams_;
   std::thread thread_;
 
   AuthService* auth_ = nullptr;

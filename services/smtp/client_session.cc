@@ -85,6 +85,7 @@ ClientSession::Action ClientSession::Finish(State next, UpstreamOutcome outcome)
   // A verdict stands, whatever follows it; the conversation is over all the same.
   const bool verdict = state_ == State::kVerdict;
   const bool more = !input_.empty();
+  if (!outcome.accepted()) refused_once_ = true;
   state_ = more || outcome.connection_lost() ? State::kOver : next;
   if (more && !verdict) return Fail(Kind::kOutOfStep, "a reply to nothing");
   return Finished{std::move(outcome)};
@@ -118,6 +119,7 @@ ClientSession::Action ClientSession::MailAndRcpt(const MailCommand& mail, const 
   if (lacks) return Finished{UpstreamOutcome::Failed(*lacks, "not in the answer to EHLO")};
   refused_.reset();
   ++transactions_;
+  in_transaction_ = true;
   by_chunks_ = mail.body == BodyType::kBinaryMime;
   recipient_line_ = RcptLine(recipient);
   pipelined_ = capabilities_.pipelining;
@@ -250,6 +252,7 @@ ClientSession::Action ClientSession::TakeReply(UpstreamReply reply) {
       return TakeVerdict(std::move(reply));
     case State::kReset:
       if (reply.reply_class() != 2) return Fail(Kind::kOutOfStep, "RSET refused");
+      in_transaction_ = false;
       return Finish(State::kIdle, UpstreamOutcome::Accepted(std::move(reply)));
     case State::kQuit:
       state_ = State::kOver;
@@ -349,6 +352,7 @@ ClientSession::Action ClientSession::TakeChunk(UpstreamReply reply) {
 
 ClientSession::Action ClientSession::TakeVerdict(UpstreamReply reply) {
   if (reply.reply_class() == 3) return Fail(Kind::kInDoubt, "an answer to the message that is none");
+  in_transaction_ = false;
   if (reply.reply_class() == 2) return Finish(State::kIdle, UpstreamOutcome::Accepted(std::move(reply)));
   return Finish(State::kIdle, UpstreamOutcome::Refused(std::move(reply)));
 }

@@ -101,6 +101,14 @@ class ClientSession {
   bool by_chunks() const { return by_chunks_; }
   // As many transactions as the next hop takes in one session (RFC 9422) have been begun.
   bool exhausted() const { return capabilities_.transactions_max && transactions_ >= *capabilities_.transactions_max; }
+  uint64_t transactions() const { return transactions_; }
+  // Fit for another client's transactions: between two transactions, of which the last ended with a 2yz to its message
+  // (RFC 5321 4.1.1.4: everything of it is cleared); nothing was ever refused, nothing told of a client, and the next
+  // hop takes another transaction.
+  bool spotless() const {
+    return state_ == State::kIdle && !in_transaction_ && !refused_once_ && !options_.identity && !exhausted() &&
+           input_.empty();
+  }
   // Another operation may be started.
   bool usable() const { return state_ == State::kIdle || state_ == State::kMessage; }
 
@@ -157,6 +165,8 @@ class ClientSession {
   bool identified_ = false;                  // they were made
   bool as_client_ = false;                   // EHLO says our client's name
   uint64_t transactions_ = 0;                // MAILs said
+  bool in_transaction_ = false;              // MAIL was said, and neither a verdict nor RSET's answer has come since
+  bool refused_once_ = false;                // anything of any transaction
   bool by_chunks_ = false;
   std::string recipient_line_;            // RCPT, to be said after MAIL was accepted (no PIPELINING)
   bool pipelined_ = false;                // RCPT went with MAIL

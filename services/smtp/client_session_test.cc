@@ -535,6 +535,40 @@ TEST(ClientSession, WithoutXclientNothingIsSaid) {
   }
 }
 
+// U1.
+TEST(ClientSession, OnlyWhatEndedWellAndWasNeverRefusedIsSpotless) {
+  constexpr const char* kMailAndRcpt = "250 ok\r\n250 ok\r\n";
+  Rig rig({kGreeting, kHello, kMailAndRcpt, "354 go\r\n", "250 queued\r\n", kMailAndRcpt, "250 ok\r\n", kMailAndRcpt,
+           "550 unknown\r\n", "250 ok\r\n"});
+  EXPECT_FALSE(rig.session.spotless());
+  rig.Connect();
+  EXPECT_TRUE(rig.session.spotless());
+  rig.MailAndRcpt();
+  EXPECT_FALSE(rig.session.spotless());
+  rig.Run(rig.session.BeginData());
+  EXPECT_FALSE(rig.session.spotless());
+  rig.Run(rig.session.FinishData());
+  EXPECT_TRUE(rig.session.spotless());
+  rig.MailAndRcpt();
+  rig.Run(rig.session.Reset());
+  EXPECT_TRUE(rig.session.spotless());
+  rig.Feed("2");
+  EXPECT_FALSE(rig.session.spotless());
+  rig.session.input().Clear();
+  rig.MailAndRcpt();
+  EXPECT_EQ(rig.Rcpt("<z@y.example>").kind, Kind::kRefused);
+  rig.Run(rig.session.Reset());
+  EXPECT_TRUE(rig.session.usable());
+  EXPECT_FALSE(rig.session.spotless());
+  EXPECT_EQ(rig.session.transactions(), 3u);
+}
+
+TEST(ClientSession, WhatKnowsAClientIsNotSpotless) {
+  Rig rig({kGreeting, kXclientHello, kGreeting, kXclientHello}, false, SomeClient());
+  EXPECT_TRUE(rig.Connect().accepted());
+  EXPECT_FALSE(rig.session.spotless());
+}
+
 TEST(ClientSession, A421ToMailInAGroupIsTheLastReply) {
   Rig rig({kGreeting, kHello, "421 4.3.2 bye\r\n"});
   rig.Connect();

@@ -42,13 +42,12 @@ class Wire(unittest.TestCase):
 
     def setUp(self):
         self.offer(self.CAPABILITIES)
-        with self.upstream.changed:
-            self.upstream.messages.clear()
-            self.upstream.connections.clear()
+        self.upstream.forget()
 
     def offer(self, capabilities):
         """Has the upstream offer these, and the edge know it by a session."""
         self.upstream.capabilities = list(capabilities)
+        self.upstream.hang_up()
         with Client(self.port) as client:
             client.hello()
             client.command("MAIL FROM:<probe@in.example>")

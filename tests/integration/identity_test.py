@@ -57,9 +57,7 @@ class Identity(unittest.TestCase):
 
     def setUp(self):
         self.dns.everything = None
-        with self.upstream.changed:
-            self.upstream.messages.clear()
-            self.upstream.connections.clear()
+        self.upstream.forget()
 
     def client(self, virtual_server, source="127.0.0.1", **options):
         client = Client(self.edge.port(virtual_server), source=source, **options)

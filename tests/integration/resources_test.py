@@ -103,9 +103,7 @@ class World(unittest.TestCase):
         self.clear()
 
     def clear(self):
-        with self.upstream.changed:
-            self.upstream.messages.clear()
-            self.upstream.connections.clear()
+        self.upstream.forget()
 
     def client(self, port=None, **options):
         client = Client(port or self.port, **options)

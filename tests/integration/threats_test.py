@@ -2,9 +2,10 @@
 """Attacks and bad input against a real edge over sockets: the rows of threats.md that concern the wire.
 
 Every test asks the byte-recording upstream what arrived: messages, envelope, exact octets. Rows: S1-S8, T1-T7, P1-P7, B1-B8, A1-A5,
-A14, E1, E3-E5, E7, E8, T6, U2-U4. Each class is one test target (argument 1), so that the table shows sections apart.
+A14, E1, E3-E5, E7, E8, T6, U1-U4. Each class is one test target (argument 1), so that the table shows sections apart.
 """
 import base64
+import signal
 import socket
 import ssl
 import struct
@@ -29,6 +30,8 @@ class Wire(unittest.TestCase):
     """One edge, one upstream for all tests of a class. `inbound` takes anonymous mail for in.example and does not relay;
     `submission` wants TLS and a password, and relays for who has one."""
 
+    THREADS = 2
+
     @classmethod
     def setUpClass(cls):
         cls.upstream = Recorder()
@@ -38,7 +41,7 @@ class Wire(unittest.TestCase):
         cls.cluster.virtual_server("inbound", cls.upstream.address, anonymous=True, local_domains=["in.example"])
         cls.cluster.virtual_server("submission", cls.upstream.address, listeners=("STARTTLS", "IMPLICIT"), secure_channel=True,
                                    local_domains=["in.example"])
-        cls.edge = cls.cluster.edge("edge1")
+        cls.edge = cls.cluster.edge("edge1", threads=cls.THREADS)
         cls.port = cls.edge.port("inbound")
         cls.secure = cls.edge.port("submission", "STARTTLS")
         cls.implicit = cls.edge.port("submission", "IMPLICIT")
@@ -51,9 +54,7 @@ class Wire(unittest.TestCase):
     def setUp(self):
         self.upstream.answers = {}
         self.upstream.hook = None
-        with self.upstream.changed:
-            self.upstream.messages.clear()
-            self.upstream.connections.clear()
+        self.upstream.forget()
 
     def client(self, **options):
         client = Client(self.port, **options)
@@ -278,6 +279,26 @@ class VulnerablePostfix(Wire):
         self.assertEqual(len(self.postfix.messages("b")), 1)
         self.assertEqual(self.postfix.messages("elsewhere"), [])
         self.assertTrue(stored[0][0].endswith(b"Subject: honest\n\n.dot\nlone\n"), stored[0][0])
+
+    def test_u1_messages_over_connections_that_others_have_used(self):
+        before = len(self.postfix.messages("b"))
+        reused = 'gatepost_edge_upstream_reused_total{outcome="taken_over",virtual_server="inbound"}'
+        sent = []
+        for number in range(40):
+            body = f"Subject: {number}\r\n\r\nmessage {number}\r\n"
+            self.assertTrue(self.deliver(body.encode() + b".\r\n").startswith("250 2.0.0 Accepted "))
+            sent.append(body.replace("\r\n", "\n").encode())
+            failing = self.in_data()
+            failing.send(b"Subject: never\r\n\r\nhalf a mess")
+            failing.sock.close()
+            if number >= 5 and self.edge.metrics().get(reused, 0) > 0:
+                break
+        self.assertGreater(self.edge.metrics().get(reused, 0), 0)
+        stored = [raw for raw, _ in self.postfix.wait_messages("b", before + len(sent))]
+        wait_for(self.postfix.queue_empty, 30, "Postfix's empty queue")
+        self.assertEqual(len(self.postfix.messages("b")), before + len(sent))
+        for body in sent:
+            self.assertEqual(len([raw for raw in stored if raw.endswith(body)]), 1, body)
 
     def test_e3_no_route_is_relayed(self):
         client = self.client()
@@ -702,8 +723,7 @@ class Envelope(Wire):
         for recipient, upstream in (('<"a b"@in.example>', b'RCPT TO:<"a b"@in.example>'), ('<"a\\"b"@in.example>', b'RCPT TO:<"a\\"b"@in.example>'),
                                     ('<"a"@in.example>', b"RCPT TO:<a@in.example>"), ('<"\\a"@in.example>', b"RCPT TO:<a@in.example>"),
                                     ("<MiXed@IN.example>", None)):
-            with self.upstream.changed:
-                self.upstream.connections.clear()
+            self.upstream.forget()
             other = self.client()
             self.assertTrue(self.judge(recipient, other).startswith("250"), recipient)
             seen = [c for commands in self.upstream.commands() for c in commands if c.startswith(b"RCPT")]
@@ -786,6 +806,152 @@ class Upstream(Wire):
             self.assertEqual(client.command("NOOP"), "250 2.0.0 OK")
         self.upstream.answers = {}
         self.still_serves()
+
+
+class Reuse(Wire):
+    """U1: a session leaves its connection to the next hop to the next session, of whatever client. One worker, so that it is seen to."""
+
+    THREADS = 1
+    TAKEN, REPLACED = (f'gatepost_edge_upstream_reused_total{{outcome="{what}",virtual_server="inbound"}}' for what in ("taken_over", "replaced"))
+
+    @classmethod
+    def setUpClass(cls):
+        super().setUpClass()
+        cls.cluster.virtual_server("inbound", cls.upstream.address, anonymous=True, local_domains=["in.example"],
+                                   messageLimits={"maxMessageOctets": 20000})
+        cls.cluster.wait_applied()
+
+    def send(self, name, body=b"x: y\r\n\r\nmessage\r\n"):
+        """A session with one message that goes well; the upstream's connection that it came over."""
+        client = self.client()
+        client.hello()
+        for command, code in ((f"MAIL FROM:<{name}@in.example>", "250"), (f"RCPT TO:<{name}@in.example>", "250"), ("DATA", "354")):
+            self.assertEqual(client.command(command)[:3], code, (name, command))
+        client.send(body + b".\r\n")
+        reply = client.reply()
+        self.assertTrue(reply.startswith("250 2.0.0 Accepted "), (name, reply))
+        self.assertTrue(client.command("QUIT").startswith("221 "))
+        client.sock.close()
+        message = self.upstream.messages[-1]
+        self.assertEqual((message.mail.split(b">")[0], message.recipients), (f"MAIL FROM:<{name}@in.example".encode(), [f"RCPT TO:<{name}@in.example>".encode()]))
+        self.assertEqual(self.body_of(message), body)
+        return self.upstream.connections[message.connection]
+
+    def fail(self, commands, octets=b"", read=False):
+        """Mallory's session: `commands`, `octets` as they are, perhaps one more reply; then she is gone."""
+        client = self.client()
+        client.hello()
+        for command in commands:
+            client.command(command)
+        client.send(octets)
+        if read:
+            client.reply()
+        client.sock.close()
+
+    def test_u1_clean_sessions_share_a_connection(self):
+        taken = self.edge.metrics().get(self.TAKEN, 0)
+        connection = self.send("alice")
+        for _ in range(3):
+            self.assertIs(self.send("bob"), connection)
+        transaction = [b"MAIL FROM:<bob@in.example>", b"RCPT TO:<bob@in.example>", b"DATA"]
+        self.assertEqual([command.split(b" SIZE")[0] for command in connection.commands[4:13]], transaction * 3)
+        self.assertEqual(self.edge.metrics()[self.TAKEN], taken + 3)
+
+    def test_u1_a_failed_session_leaves_nothing_to_the_next(self):
+        mail, rcpt, refused = "MAIL FROM:<mallory@in.example>", "RCPT TO:<mallory@in.example>", "RCPT TO:<mallory-refused@in.example>"
+        data = [mail, rcpt, "DATA"]
+        header = b"Subject: mallory\r\n\r\n"
+        early = {"DATA": b"354 go\r\n250 2.0.0 early\r\n"}
+        cases = {
+            "gone after MAIL": ({}, [mail]),
+            "gone after RCPT": ({}, [mail, rcpt]),
+            "a refused recipient": ({}, [mail, refused]),
+            "one of two recipients refused": ({}, [mail, rcpt, refused, "DATA"], header + b"x\r\n.\r\n", True),
+            "RSET after RCPT": ({}, [mail, rcpt, "RSET", "QUIT"]),
+            "EHLO after RCPT": ({}, [mail, rcpt, "EHLO again.example", "QUIT"]),
+            "gone after 354": ({}, data),
+            "gone in the message": ({}, data, header + b"x" * 10000),
+            "gone before the dot's end": ({}, data, header + b"x\r\n."),
+            "too big": ({}, data, header + b"x\r\n" * 9000 + b".\r\n", True),
+            "a bare LF": ({}, data, header + b"x\n.\nMAIL FROM:<mallory@v>\r\n.\r\n", True),
+            "MAIL refused": ({"MAIL": b"550 5.7.1 no\r\n"}, [mail, rcpt]),
+            "421 to MAIL": ({"MAIL": b"421 4.3.2 bye\r\n"}, [mail, rcpt]),
+            "421 to RCPT": ({"RCPT": b"421 4.3.2 bye\r\n"}, [mail, rcpt]),
+            "DATA refused": ({"DATA": b"451 4.3.0 no\r\n"}, data),
+            "421 to DATA": ({"DATA": b"421 4.3.2 bye\r\n"}, data),
+            "the message refused": ({"DOT": b"554 5.7.1 spam\r\n"}, data, header + b"x\r\n.\r\n", True),
+            "421 to the message": ({"DOT": b"421 4.3.2 bye\r\n"}, data, header + b"x\r\n.\r\n", True),
+            "an answer too many to MAIL": ({"MAIL": b"250 ok\r\n250 ok\r\n"}, [mail, rcpt]),
+            "an answer too many to RCPT": ({"RCPT": b"250 ok\r\n250 ok\r\n"}, data, header + b"x\r\n.\r\n", True),
+            "an early answer to the message": (early, data, header + b"x" * 10000 + b"\r\n.\r\n", True),
+            "an answer too many to the message": ({"DOT": b"250 2.0.0 queued\r\n250 2.0.0 and again\r\n"}, data, header + b"x\r\n.\r\n", True),
+        }
+        for name, (answers, *mallory) in cases.items():
+            with self.subTest(name):
+                self.upstream.forget()
+                self.send("alice")  # leaves the connection that mallory takes over
+                self.upstream.answers = answers
+                self.upstream.hook = lambda _u, _c, verb, line: b"550 5.1.1 no\r\n" if verb == "RCPT" and b"-refused@" in line else None
+                self.fail(*mallory)
+                self.upstream.answers, self.upstream.hook = {}, None
+                for _ in range(3):
+                    connection = self.send("bob")
+                    self.assertNotIn(b"mallory", bytes(connection.received))
+                self.assertEqual([m.recipients for m in self.upstream.messages if b"bob@" in b"".join(m.recipients) and b"mallory" in m.body], [])
+
+    def test_u1_what_an_idle_connection_says_answers_nobody(self):
+        for octets in (b"250 2.0.0 stale\r\n", b"421 4.4.2 idle for too long\r\n", b"550 5", None):
+            with self.subTest(octets):
+                self.upstream.forget()
+                first = self.send("alice")
+                replaced = self.edge.metrics()[self.REPLACED]
+                if octets:
+                    for sock in list(self.upstream.live):
+                        sock.sendall(octets)
+                else:
+                    self.upstream.hang_up()
+                self.assertIsNot(self.send("bob"), first)
+                # The edge has looked itself, or found out when it took the connection over.
+                self.assertLessEqual(self.edge.metrics()[self.REPLACED], replaced + 1)
+                self.assertNotIn(b"bob", bytes(first.received))
+
+    def test_u1_a_connection_that_dies_under_mail_is_replaced(self):
+        for answer in (None, b"421 4.7.0 too many messages\r\n", b"452 4.3.2 too many messages\r\n"):
+            with self.subTest(answer):
+                self.upstream.forget()
+                first = self.send("alice")
+
+                def hook(_recorder, connection, verb, _line, answer=answer, first=first):
+                    if verb != "MAIL" or connection is not first:
+                        return None
+                    if answer is None:
+                        raise Recorder.Drop(reset=True)
+                    return answer
+                self.upstream.hook = hook
+                self.assertIsNot(self.send("bob"), first)
+                self.assertNotIn(b"bob@in.example>\r\nDATA", bytes(first.received))
+
+    def test_u1_idle_connections_end_with_quit(self):
+        def ended(connection):
+            self.assertTrue(connection.closed.wait(20))
+            self.assertEqual(connection.commands[-1], b"QUIT")
+        ended(self.send("alice"))  # by itself
+        connection = self.send("alice")
+        self.cluster.virtual_server("other", self.upstream.address, anonymous=True, local_domains=["in.example"])
+        ended(connection)  # the configuration has changed
+        leaving = self.cluster.edge("edge2", offset=5000, threads=1)
+        with Client(leaving.port("inbound")) as client:
+            client.hello()
+            client.command("MAIL FROM:<alice@in.example>")
+            client.command("RCPT TO:<alice@in.example>")
+            client.command("DATA")
+            client.send(b"x: y\r\n\r\nz\r\n.\r\n")
+            self.assertTrue(client.reply().startswith("250 "))
+            client.command("QUIT")
+        connection = self.upstream.connections[self.upstream.messages[-1].connection]
+        leaving.signal(signal.SIGTERM)
+        self.assertEqual(leaving.process.wait(30), 0)
+        ended(connection)
 
 
 class UpstreamTls(Wire):

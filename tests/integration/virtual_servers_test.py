@@ -45,8 +45,7 @@ class World(unittest.TestCase):
         self.clear()
 
     def clear(self):
-        with self.upstream.changed:
-            self.upstream.messages.clear()
+        self.upstream.forget()
 
     def serve(self, identifier, listeners=("NONE",), **settings):
         """Creates or changes a virtual server; its first port."""

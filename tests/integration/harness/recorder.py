@@ -78,11 +78,22 @@ class Recorder:
         except OSError:
             pass
         self.listener.close()
+        self.hang_up()
+
+    def hang_up(self):
+        """Ends all connections: none is left idle that a later session could take over."""
         for sock in list(self.live):
             try:
                 sock.shutdown(socket.SHUT_RDWR)
             except OSError:
                 pass
+
+    def forget(self):
+        """Between tests: no message and no connection is known, or open."""
+        self.hang_up()
+        with self.changed:
+            self.messages.clear()
+            self.connections.clear()
 
     def wait(self, condition, seconds=20, what="the upstream"):
         """Waits until condition(self) holds; AssertionError past the deadline."""
