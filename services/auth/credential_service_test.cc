@@ -340,7 +340,13 @@ TEST_F(CredentialServiceTest, AnUpdateChangesWhatItsMaskNamesAndWantsACurrentEta
   wanted.clear_etag();
   ASSERT_TRUE(Update("phone", wanted, {}, &result).ok());
   EXPECT_EQ(result.networks(0), "192.0.2.1/32");
-  EXPECT_EQ(rpc::DecodeDetails(Update("phone", wanted, {"nothing"}, &result)).violations.at(0).field, "update_mask");
+  Credential wrong;
+  wrong.add_networks("nowhere");
+  const std::vector<rpc::FieldViolation> violations =
+      rpc::DecodeDetails(Update("phone", wrong, {"nothing", "networks"}, &result)).violations;
+  ASSERT_EQ(violations.size(), 2u) << "all at once";
+  EXPECT_EQ(violations[0].field, "update_mask");
+  EXPECT_EQ(violations[1].field, "credential.networks[0]");
   EXPECT_EQ(Update("nothing", wanted, {}, &result).error_code(), grpc::StatusCode::NOT_FOUND);
   // The etag of a form is a new one with a new password.
   const std::string etag = Get("scram").etag();

@@ -154,7 +154,13 @@ TEST_F(GroupServiceTest, AnUpdateChangesWhatItsMaskNamesAndWantsACurrentEtag) {
   ASSERT_TRUE(run().ok());
   EXPECT_EQ(group.revision(), revision) << "nothing to change";
   update.mutable_update_mask()->set_paths(0, "nothing");
-  EXPECT_EQ(rpc::DecodeDetails(run()).violations.at(0).field, "update_mask");
+  update.mutable_update_mask()->add_paths("display_name");
+  update.mutable_group()->set_display_name("\x01");
+  const std::vector<rpc::FieldViolation> violations = rpc::DecodeDetails(run()).violations;
+  ASSERT_EQ(violations.size(), 2u) << "all at once";
+  EXPECT_EQ(violations[0].field, "update_mask");
+  EXPECT_EQ(violations[1].field, "group.display_name");
+  update.mutable_group()->clear_display_name();
   update.clear_update_mask();
   update.mutable_group()->set_name("groups/new");
   EXPECT_EQ(run().error_code(), grpc::StatusCode::NOT_FOUND);

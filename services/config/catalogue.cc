@@ -22,11 +22,10 @@ constexpr int kTries = 10;
 
 // Puts what a request changes into what is stored.
 template <typename Request, typename Resource>
-absl::Status Merge(const Request& request, const Resource& wanted, Resource* stored, Violations* violations) {
+void Merge(const Request& request, const Resource& wanted, Resource* stored, Violations* violations) {
   for (const rpc::FieldViolation& violation :
        rpc::ApplyMask(request.has_update_mask() ? &request.update_mask() : nullptr, wanted, stored))
     violations->Add(violation.field, violation.description);
-  return violations->empty() ? absl::OkStatus() : absl::InvalidArgumentError("unknown path in the update mask");
 }
 
 absl::Status Invalid() { return absl::InvalidArgumentError("the request is invalid"); }
@@ -191,7 +190,7 @@ absl::StatusOr<v1::VirtualServer> Catalogue::Update(const v1::UpdateVirtualServe
         GATEPOST_RETURN_IF_ERROR(repository_.CheckEtag(wanted.etag(), record->revision));
         GATEPOST_ASSIGN_OR_RETURN(const v1::VirtualServer stored, repository_.VirtualServerOf(*record));
         server = stored;
-        GATEPOST_RETURN_IF_ERROR(Merge(request, wanted, &server, &call->violations));
+        Merge(request, wanted, &server, &call->violations);
         GATEPOST_RETURN_IF_ERROR(Judge(hosts, &server, call));
         if (Repository::Stored(server) == Repository::Stored(stored)) return absl::OkStatus();
         *server.mutable_update_time() = ToTimestamp(clock_.WallNow());
@@ -296,7 +295,7 @@ absl::Status Catalogue::AddChanged(store::View& view, const v1::Certificate& sto
                                    const v1::UpdateCertificateRequest& request, v1::Certificate* merged, Call* call,
                                    store::Transaction* transaction) {
   *merged = stored;
-  GATEPOST_RETURN_IF_ERROR(Merge(request, request.certificate(), merged, &call->violations));
+  Merge(request, request.certificate(), merged, &call->violations);
   if (!merged->has_display_name()) merged->set_display_name(std::string(IdOf(merged->name())));
   // An import takes the place of what was self-signed, unless the request asks for both.
   const bool import = !merged->private_key_pem().empty() || merged->certificate_chain_pem() != stored.certificate_chain_pem();

@@ -174,6 +174,10 @@ TEST_F(CatalogueTest, UnknownPathsAreRefusedAndOutputsIgnored) {
                 .code(),
             absl::StatusCode::kInvalidArgument);
   EXPECT_EQ(Violations(), "update_mask update_mask update_mask update_mask ");
+  EXPECT_FALSE(
+      Update("virtual_server { name: 'virtualServers/a' fqdn: '-' } update_mask { paths: 'nothing' paths: 'fqdn' }")
+          .ok());
+  EXPECT_EQ(Violations(), "update_mask virtual_server.fqdn ") << "all at once";
   const auto updated = Update("virtual_server { name: 'virtualServers/a' state: STOPPED revision: 7 } update_mask { paths: 'state' "
                               "paths: 'revision' paths: 'name' paths: 'etag' paths: 'create_time.seconds' }");
   ASSERT_TRUE(updated.ok()) << updated.status();

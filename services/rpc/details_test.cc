@@ -115,7 +115,7 @@ TEST(FieldMaskTest, NoMaskIsWhatIsPopulatedAndAStarIsEverything) {
   EXPECT_FALSE(MaskNames(nullptr, wanted, "display_name"));
 }
 
-TEST(FieldMaskTest, UnknownPathsAreViolationsAndChangeNothing) {
+TEST(FieldMaskTest, UnknownPathsAreViolationsAndTheOthersAreFollowedToBeJudged) {
   User wanted;
   wanted.set_login("new");
   for (const char* path : {"nothing", "login.x", "", "Login", "create_time.nothing", "."}) {
@@ -124,7 +124,8 @@ TEST(FieldMaskTest, UnknownPathsAreViolationsAndChangeNothing) {
     const std::vector<FieldViolation> violations = ApplyMask(&mask, wanted, &stored);
     ASSERT_EQ(violations.size(), 1u) << path;
     EXPECT_EQ(violations[0].field, "update_mask");
-    EXPECT_EQ(stored.login(), "old") << path;
+    EXPECT_EQ(stored.login(), "new") << path;
+    EXPECT_EQ(stored.display_name(), "Old") << path;
   }
 }
 

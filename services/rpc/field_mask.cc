@@ -73,7 +73,6 @@ std::vector<FieldViolation> ApplyMask(const FieldMask* mask, const Message& want
       }
     }
   }
-  if (!violations.empty()) return violations;
   FieldMaskUtil::MergeOptions options;
   options.set_replace_message_fields(true);
   options.set_replace_repeated_fields(true);

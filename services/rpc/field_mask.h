@@ -15,7 +15,8 @@ namespace gatepost::rpc {
 // Copies from `wanted` into `*stored` what `mask` names: a path whose field is absent clears the field (it returns to
 // its default), lists are replaced as a whole. nullptr or no paths: every field that is populated. `*`: every field.
 // Fields that are OUTPUT_ONLY, `name` and `etag` are never changed, also where they are named. A path that is unknown,
-// or leads through a list, is a violation of `update_mask`; then nothing is changed.
+// or leads through a list, is a violation of `update_mask`. The other paths are followed all the same, so that what
+// they bring can be judged and all violations told at once: what has a violation is not to be stored.
 std::vector<FieldViolation> ApplyMask(const google::protobuf::FieldMask* mask, const google::protobuf::Message& wanted,
                                       google::protobuf::Message* stored);
 
