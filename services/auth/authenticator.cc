@@ -70,7 +70,7 @@ FailureTag Authenticator::TagOf(const Claim& claim) {
 void Authenticator::AskDirectory(Claim claim, std::shared_ptr<const std::atomic<bool>> cancelled, Done done) {
   const FailureTag tag = TagOf(claim);
   directory_->Verify(
-      claim.login_key, std::string(claim.password.view()), std::move(cancelled),
+      claim.login_key, std::move(claim.password), std::move(cancelled),
       [this, login_key = claim.login_key, client = claim.client, tag, done = std::move(done)](DirectoryAnswer answer) {
         Judgement judgement;
         judgement.outcome = answer.outcome;

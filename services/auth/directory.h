@@ -10,6 +10,7 @@
 #include <vector>
 
 #include "services/auth/metrics.h"
+#include "services/base/secret.h"
 
 namespace gatepost::auth {
 
@@ -33,11 +34,13 @@ class Directory {
   using Done = std::function<void(DirectoryAnswer)>;
 
   virtual ~Directory() = default;
+  // As it stands in its users' names.
+  virtual std::string_view name() const = 0;
   // Whether a login that is no user of ours would be this directory's. `login_key`: prepare.h.
   virtual bool Serves(std::string_view login_key) const = 0;
   // `password`: prepared. Answers once, within 4 s, on this thread or another, unless *cancelled became true first; `done`
   // must be quick.
-  virtual void Verify(std::string login_key, std::string password, std::shared_ptr<const std::atomic<bool>> cancelled,
+  virtual void Verify(std::string login_key, base::Secret password, std::shared_ptr<const std::atomic<bool>> cancelled,
                       Done done) = 0;
 };
 

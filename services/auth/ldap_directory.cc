@@ -5,6 +5,7 @@
 
 #include "services/auth/limits.h"
 #include "services/auth/prepare.h"
+#include "services/auth/user_records.h"
 #include "services/base/domain_name.h"
 #include "services/base/file.h"
 #include "services/base/status_macros.h"
@@ -105,7 +106,7 @@ size_t LdapDirectory::waiting() const {
   return waiting_.size();
 }
 
-void LdapDirectory::Verify(std::string login_key, std::string password,
+void LdapDirectory::Verify(std::string login_key, base::Secret password,
                            std::shared_ptr<const std::atomic<bool>> cancelled, Done done) {
   auto job = std::make_shared<Job>();
   job->asked = clock_.Now();
@@ -113,9 +114,9 @@ void LdapDirectory::Verify(std::string login_key, std::string password,
   job->password = std::move(password);
   job->cancelled = std::move(cancelled);
   job->done = std::move(done);
-  if (std::optional<DirectoryAnswer> known = cache_.Find(job->login_key, job->password)) {
+  if (std::optional<DirectoryAnswer> known = cache_.Find(job->login_key, job->password.view())) {
     metrics_.cache_hits.Increment();
-    base::Wipe(&job->password);
+    job->password.Wipe();
     return job->done(*std::move(known));
   }
   {
@@ -125,7 +126,7 @@ void LdapDirectory::Verify(std::string login_key, std::string password,
       return;
     }
   }
-  base::Wipe(&job->password);
+  job->password.Wipe();
   Answer(job.get(), CannotSay("no_slot"));
 }
 
@@ -150,7 +151,7 @@ void LdapDirectory::Tick() {
     }
   }
   for (const auto& job : waited) {
-    base::Wipe(&job->password);
+    job->password.Wipe();
     Answer(job.get(), CannotSay("no_slot"));
   }
   for (const auto& job : overdue) Answer(job.get(), CannotSay("directory"));
@@ -173,10 +174,10 @@ void LdapDirectory::Run(Worker* worker) {
     }
     if (job->cancelled == nullptr || !job->cancelled->load()) {
       DirectoryAnswer answer = Ask(worker, *job);
-      if (answer.outcome == Outcome::kSuccess) cache_.Add(job->login_key, job->password, answer);
+      if (answer.outcome == Outcome::kSuccess) cache_.Add(job->login_key, job->password.view(), answer);
       Answer(job.get(), std::move(answer));
     }
-    base::Wipe(&job->password);
+    job->password.Wipe();
     absl::MutexLock lock(&mutex_);
     running_.erase(job);
   }
@@ -289,10 +290,10 @@ absl::StatusOr<DirectoryAnswer> LdapDirectory::Judge(Worker* worker, const Job& 
   }
   metrics_.binds.Increment();
   GATEPOST_ASSIGN_OR_RETURN(const bool right,
-                            worker->bind.Bind(entry != nullptr ? entry->dn : settings_.decoy_dn, job.password,
+                            worker->bind.Bind(entry != nullptr ? entry->dn : settings_.decoy_dn, job.password.view(),
                                               StepEnd(settings_.operation_timeout, deadline)));
   if (entry == nullptr) return answer;
-  answer.user = base::StrCat("directories/", settings_.name, "/users/", job.login_key);
+  answer.user = DirectoryUserName(settings_.name, job.login_key);
   answer.reason = "wrong_password";
   if (!right) return answer;
   absl::StatusOr<std::vector<std::string>> groups = GroupsOf(worker, job, *entry, deadline);

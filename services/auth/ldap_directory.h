@@ -33,6 +33,7 @@
 #include "services/base/clock.h"
 #include "services/base/log.h"
 #include "services/base/random.h"
+#include "services/base/secret.h"
 
 namespace gatepost::auth {
 
@@ -45,8 +46,9 @@ class LdapDirectory final : public Directory {
   LdapDirectory(const LdapDirectory&) = delete;
   LdapDirectory& operator=(const LdapDirectory&) = delete;
 
+  std::string_view name() const override { return settings_.name; }
   bool Serves(std::string_view login_key) const override;
-  void Verify(std::string login_key, std::string password, std::shared_ptr<const std::atomic<bool>> cancelled,
+  void Verify(std::string login_key, base::Secret password, std::shared_ptr<const std::atomic<bool>> cancelled,
               Done done) override;
 
   // Answers what has waited or taken too long, and cuts the connections it hangs on. Called every 100 ms or so.
@@ -61,7 +63,8 @@ class LdapDirectory final : public Directory {
  private:
   struct Job {
     base::MonotonicTime asked;
-    std::string login_key, password;
+    std::string login_key;
+    base::Secret password;
     std::shared_ptr<const std::atomic<bool>> cancelled;
     Done done;
     std::atomic<bool> answered{false};

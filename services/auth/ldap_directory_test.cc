@@ -145,7 +145,7 @@ class LdapDirectoryTest : public testing::Test {
     }
   };
   void Ask(LdapDirectory& directory, Asked* asked, const std::string& password = "secret") {
-    directory.Verify("alice@corp.example", password, nullptr, [asked](DirectoryAnswer answer) {
+    directory.Verify("alice@corp.example", base::Secret(password), nullptr, [asked](DirectoryAnswer answer) {
       asked->answer = std::move(answer);
       asked->done.Notify();
     });
@@ -280,10 +280,11 @@ TEST_F(LdapDirectoryTest, InTooManyGroupsARightPasswordIsRefusedAsAWrongOneIs) {
 // Says what a test wants.
 class FakeDirectory final : public Directory {
  public:
+  std::string_view name() const override { return "corp"; }
   bool Serves(std::string_view login_key) const override { return login_key.ends_with("@corp.example"); }
-  void Verify(std::string login_key, std::string password, std::shared_ptr<const std::atomic<bool>> /*cancelled*/,
+  void Verify(std::string login_key, base::Secret password, std::shared_ptr<const std::atomic<bool>> /*cancelled*/,
               Done done) override {
-    asked.push_back(login_key + " " + password);
+    asked.push_back(base::StrCat(login_key, " ", password.view()));
     done(answer);
   }
   DirectoryAnswer answer;
@@ -339,6 +340,30 @@ TEST_F(AskedDirectoryTest, WhatItSaysIsWhatTheClientIs) {
   EXPECT_EQ(judgement.groups, std::vector<std::string>{"groups/relay"});
   EXPECT_EQ(judgement.addresses, std::vector<std::string>{"sales@corp.example"});
   EXPECT_EQ(verifier_.runs(), 0u) << "no argon2id beside it";
+}
+
+// threats.md A6. The directory itself does the same for either: tests/interop/ldap_test.
+TEST_F(AskedDirectoryTest, WithinADomainWhoIsNobodyCostsAsMuchAsWhoIsMistaken) {
+  // {argon2id, keys of the cache, digests, tags, questions} of a wrong password.
+  const auto work = [&](const std::string& login, std::string_view reason) {
+    directory_.answer = {.outcome = Outcome::kCredentials, .reason = reason};
+    if (reason == "wrong_password") directory_.answer.user = "directories/corp/users/" + login;
+    const auto count = [&] {
+      return std::vector<uint64_t>{verifier_.runs(), cache_.runs(), authenticator_.digests(), authenticator_.tags(),
+                                   directory_.asked.size()};
+    };
+    const std::vector<uint64_t> before = count();
+    EXPECT_EQ(Judge(login, "wrong").outcome, Outcome::kCredentials) << login;
+    std::vector<uint64_t> spent = count();
+    for (size_t i = 0; i < spent.size(); ++i) spent[i] -= before[i];
+    return spent;
+  };
+  const std::vector<uint64_t> of_the_directory = {0, 0, 1, 1, 1};
+  EXPECT_EQ(work("alice@corp.example", "wrong_password"), of_the_directory);
+  EXPECT_EQ(work("nobody@corp.example", "unknown"), of_the_directory);
+  EXPECT_EQ(work("twin@corp.example", "ambiguous"), of_the_directory);
+  // Whose domain it is tells whom a mail server asks; of ours every login costs the same, too (enumeration_test).
+  EXPECT_EQ(work("nobody@example.com", ""), (std::vector<uint64_t>{1, 1, 1, 1, 0}));
 }
 
 TEST_F(AskedDirectoryTest, WhatNobodyMayClaimIsNotAsked) {

@@ -191,7 +191,6 @@ absl::Status Program::OpenStore() {
   secrets_ = std::make_unique<UserSecrets>(*store_, *key_, std::move(decoy_key),
                                            static_cast<uint32_t>(options_.scram_iterations), random_);
   editor_ = std::make_unique<RecordEditor>(*store_);
-  users_ = std::make_unique<UserCatalogue>(*editor_, *verifier_, *secrets_, clock_);
   groups_ = std::make_unique<GroupCatalogue>(*editor_, clock_);
   credentials_ = std::make_unique<CredentialCatalogue>(*editor_, *secrets_, application_key, clock_, random_);
   GATEPOST_ASSIGN_OR_RETURN(std::string tag_key, SharedKey(*store_, *key_, "throttle", random_));
@@ -204,6 +203,7 @@ absl::Status Program::OpenStore() {
     GATEPOST_ASSIGN_OR_RETURN(DirectorySettings settings, LoadDirectorySettings(options_.directory));
     directory_ = std::make_unique<LdapDirectory>(std::move(settings), clock_, random_, log_, directory_metrics_);
   }
+  users_ = std::make_unique<UserCatalogue>(*editor_, *verifier_, *secrets_, clock_, directory_.get());
   authenticator_ = std::make_unique<Authenticator>(*store_, *verifier_, cache_, *throttles_, *last_uses_,
                                                    application_key, clock_, log_, metrics_, directory_.get());
   admission_ = std::make_unique<Admission>(*store_, *secrets_, *throttles_, *last_uses_, clock_, log_, metrics_);

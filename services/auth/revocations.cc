@@ -74,7 +74,7 @@ void Revocations::Remove(RevocationSink* sink) {
 void Revocations::Take(const store::Record& record) {
   const std::optional<base::WallTime> since = FromMilliseconds(record.value);
   if (!since || *since < clock_.WallNow() - kRevocationTime) return;
-  std::string user = base::StrCat(kUsers, IdOf(record.key));
+  const std::string user = RevokedUser(record.key);
   base::WallTime& known = since_[user];
   if (known == *since) return;
   known = *since;

@@ -25,7 +25,8 @@ namespace gatepost::auth {
 class RevocationSink {
  public:
   virtual ~RevocationSink() = default;
-  // `users/{id}`. Called with a lock of Revocations held: must be quick and must not call it.
+  // `users/{id}` or `directories/{directory}/users/{login}`. Called with a lock of Revocations held: must be quick and
+  // must not call it.
   virtual void OnRevoked(const std::string& user, base::WallTime since) = 0;
 };
 

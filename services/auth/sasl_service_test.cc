@@ -406,10 +406,21 @@ TEST_F(SaslServiceTest, RevocationsReachEveryStreamAndANewOneFirst) {
   grpc::ClientContext context;
   ASSERT_TRUE(world_.Users()->DeleteUser(&context, request, &nothing).ok());
   EXPECT_EQ(one.Read()->revoked().user(), "users/bob");
+  v1::RevokeDirectoryUserSessionsRequest elsewhere;
+  elsewhere.set_name("directories/corp/users/Carol/x@CORP.example");
+  v1::RevokeDirectoryUserSessionsResponse response;
+  grpc::ClientContext another;
+  ASSERT_TRUE(world_.Users()->RevokeDirectoryUserSessions(&another, elsewhere, &response).ok());
+  EXPECT_EQ(response.name(), "directories/corp/users/carol/x@corp.example") << "as sessions have it";
+  const std::optional<v1::AuthenticateResponse> told = one.Read();
+  ASSERT_TRUE(told && told->has_revoked());
+  EXPECT_EQ(told->revoked().user(), response.name());
+  EXPECT_EQ(told->revoked().since().seconds(), response.sessions_revoked_time().seconds());
 
   ASSERT_TRUE(world_.revocations.Refresh().ok());
   EdgeStream late(world_);
   late.Start(1, "PLAIN", EdgeStream::PlainMessage("", "bob@example.com", "new"));
+  EXPECT_EQ(late.Read()->revoked().user(), response.name());
   EXPECT_EQ(late.Read()->revoked().user(), "users/alice");
   EXPECT_EQ(late.Read()->revoked().user(), "users/bob");
   EXPECT_TRUE(late.Read()->has_mechanisms());

@@ -23,6 +23,7 @@
 #include "services/auth/credential_cache.h"
 #include "services/auth/credential_catalogue.h"
 #include "services/auth/credential_service.h"
+#include "services/auth/directory.h"
 #include "services/auth/group_catalogue.h"
 #include "services/auth/group_service.h"
 #include "services/auth/last_uses.h"
@@ -112,13 +113,22 @@ class FlakyStore final : public store::RecordStore {
   store::RecordStore& store_;
 };
 
+// Whose users' sessions can be ended; nobody logs in by it.
+class SilentDirectory final : public Directory {
+ public:
+  std::string_view name() const override { return "corp"; }
+  bool Serves(std::string_view login_key) const override { return login_key.ends_with("@corp.example"); }
+  void Verify(std::string, base::Secret, std::shared_ptr<const std::atomic<bool>>, Done done) override { done({}); }
+};
+
 class TestWorld {
  public:
   static constexpr int kSlots = 2;
   static inline const std::string kApplicationKey = std::string(32, 'a');
 
   explicit TestWorld(int64_t most_users = kMostUsers, GroupCatalogue::Limits group_limits = {})
-      : user_catalogue_(editor_, verifier, secrets, clock, most_users), group_catalogue_(editor_, clock, group_limits) {
+      : user_catalogue_(editor_, verifier, secrets, clock, &directory, most_users),
+        group_catalogue_(editor_, clock, group_limits) {
     EXPECT_TRUE(revocations.Start().ok());
     rpc::ServerOptions options;
     options.listen = "127.0.0.1:0";
@@ -198,6 +208,7 @@ class TestWorld {
   CredentialCache cache{clock, random};
   const store::SealingKey key = *store::SealingKey::FromBytes(std::string(32, 'm'));
   UserSecrets secrets{store, key, std::string(32, 'd'), kLeastScramIterations, random};
+  SilentDirectory directory;
 
  private:
   rpc::TestPki pki_;

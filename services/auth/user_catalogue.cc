@@ -42,6 +42,24 @@ absl::StatusOr<std::vector<std::string>> MemberNames(store::View& view, std::str
   return names;
 }
 
+// Whom `directories/{directory}/users/{login}` names.
+struct DirectoryUser {
+  std::string_view directory;
+  std::string login_key;
+};
+
+// nullopt: it is no such name.
+std::optional<DirectoryUser> ParseDirectoryUser(std::string_view name) {
+  const size_t slash = name.find('/', kDirectories.size());
+  if (!name.starts_with(kDirectories) || slash == name.npos) return std::nullopt;
+  const std::string_view directory = name.substr(kDirectories.size(), slash - kDirectories.size());
+  const std::string_view user = name.substr(slash + 1);
+  if (!IsResourceId(directory) || !user.starts_with(kUsers)) return std::nullopt;
+  const std::optional<std::string> login = PrepareLogin(user.substr(kUsers.size()));
+  if (!login) return std::nullopt;
+  return DirectoryUser{directory, LoginKey(*login)};
+}
+
 }  // namespace
 
 absl::StatusOr<v1::User> UserCatalogue::Answer(v1::User user, int64_t revision, rpc::Call* call) {
@@ -349,6 +367,26 @@ absl::StatusOr<v1::User> UserCatalogue::RevokeUserSessions(const v1::RevokeUserS
     RevokeSessions(user, clock_.WallNow(), transaction);
     return true;
   });
+}
+
+absl::StatusOr<v1::RevokeDirectoryUserSessionsResponse> UserCatalogue::RevokeDirectoryUserSessions(
+    const v1::RevokeDirectoryUserSessionsRequest& request, rpc::Call* call) {
+  call->resource = request.name().substr(0, 400);  // what the longest name that is one has, and more
+  const std::optional<DirectoryUser> user = ParseDirectoryUser(request.name());
+  if (!user) return rpc::InvalidFields({{"name", "must be `directories/{directory}/users/{login}`"}});
+  if (directory_ == nullptr || directory_->name() != user->directory || !directory_->Serves(user->login_key))
+    return NotFound(request.name());
+  v1::RevokeDirectoryUserSessionsResponse response;
+  response.set_name(DirectoryUserName(user->directory, user->login_key));
+  const absl::StatusOr<store::Committed> committed =
+      editor_.Change(/*dry_run=*/false, [&](store::View&, store::Transaction* transaction) -> absl::Status {
+        const base::WallTime since = RevokeSessions(response.name(), clock_.WallNow(), transaction);
+        *response.mutable_sessions_revoked_time() = ToTimestamp(since);
+        return absl::OkStatus();
+      });
+  GATEPOST_RETURN_IF_ERROR(committed.status());
+  call->new_revision = committed->revision;
+  return response;
 }
 
 absl::StatusOr<int64_t> UserCatalogue::Count() {

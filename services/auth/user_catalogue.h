@@ -13,6 +13,7 @@
 #include <string_view>
 
 #include "gatepost/auth/v1/user.pb.h"
+#include "services/auth/directory.h"
 #include "services/auth/field_checks.h"
 #include "services/auth/limits.h"
 #include "services/auth/record_editor.h"
@@ -26,10 +27,16 @@ namespace gatepost::auth {
 
 class UserCatalogue {
  public:
-  // The references outlive the catalogue. `most_users` is another one in tests.
+  // The references outlive the catalogue, and so does `directory`; nullptr: there is none. `most_users` is another one
+  // in tests.
   UserCatalogue(RecordEditor& editor, Verifier& verifier, const UserSecrets& secrets, const base::Clock& clock,
-                int64_t most_users = kMostUsers)
-      : editor_(editor), verifier_(verifier), secrets_(secrets), clock_(clock), most_users_(most_users) {}
+                const Directory* directory, int64_t most_users = kMostUsers)
+      : editor_(editor),
+        verifier_(verifier),
+        secrets_(secrets),
+        clock_(clock),
+        directory_(directory),
+        most_users_(most_users) {}
 
   absl::StatusOr<v1::User> Get(const v1::GetUserRequest& request, rpc::Call* call);
   absl::StatusOr<v1::ListUsersResponse> List(const v1::ListUsersRequest& request, rpc::Call* call);
@@ -40,6 +47,8 @@ class UserCatalogue {
   absl::StatusOr<v1::User> SetState(const std::string& name, const std::string& etag, v1::User::State state,
                                     rpc::Call* call);
   absl::StatusOr<v1::User> RevokeUserSessions(const v1::RevokeUserSessionsRequest& request, rpc::Call* call);
+  absl::StatusOr<v1::RevokeDirectoryUserSessionsResponse> RevokeDirectoryUserSessions(
+      const v1::RevokeDirectoryUserSessionsRequest& request, rpc::Call* call);
 
   // How many there are; for a metric.
   absl::StatusOr<int64_t> Count();
@@ -76,6 +85,7 @@ class UserCatalogue {
   Verifier& verifier_;
   const UserSecrets& secrets_;
   const base::Clock& clock_;
+  const Directory* const directory_;
   const int64_t most_users_;
 };
 

@@ -37,6 +37,10 @@ std::string CredentialName(std::string_view user_id, std::string_view id) {
   return base::StrCat(kUsers, user_id, "/", kCredentials, id);
 }
 
+std::string DirectoryUserName(std::string_view directory, std::string_view login_key) {
+  return base::StrCat(kDirectories, directory, "/", kUsers, login_key);
+}
+
 bool IsResourceId(std::string_view id) {
   if (id.empty() || id.size() > 63 || id.front() < 'a' || id.front() > 'z' || id.back() == '-') return false;
   for (const char c : id) {
@@ -113,11 +117,20 @@ absl::Status CheckEtag(std::string_view etag, std::string_view epoch, int64_t re
 }
 
 void RevokeSessions(v1::User* user, base::WallTime now, store::Transaction* transaction) {
+  *user->mutable_sessions_revoked_time() = ToTimestamp(RevokeSessions(user->name(), now, transaction));
+}
+
+base::WallTime RevokeSessions(std::string_view name, base::WallTime now, store::Transaction* transaction) {
   // Rounded up: a session that began within the same millisecond ends with it.
   const base::WallTime since = std::chrono::ceil<std::chrono::milliseconds>(now);
-  *user->mutable_sessions_revoked_time() = ToTimestamp(since);
-  transaction->writes.push_back(
-      {base::StrCat(kRevocations, IdOf(user->name())), ToMilliseconds(since), store::Condition::None()});
+  const std::string_view whose = name.starts_with(kDirectories) ? name : IdOf(name);
+  transaction->writes.push_back({base::StrCat(kRevocations, whose), ToMilliseconds(since), store::Condition::None()});
+  return since;
+}
+
+std::string RevokedUser(std::string_view key) {
+  const std::string_view whose = IdOf(key);
+  return whose.starts_with(kDirectories) ? std::string(whose) : base::StrCat(kUsers, whose);
 }
 
 }  // namespace gatepost::auth

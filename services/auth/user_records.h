@@ -14,6 +14,7 @@
 //                      somebody has bound them: without it they are bound to nothing
 //   lastLogins/{user}, lastUses/{user}/{credential}  when and from where (last_uses.h)
 //   revocations/{id}   since when the user's sessions are revoked, in milliseconds since 1970, decimal; kept for 24 h
+//   revocations/directories/{directory}/users/{login key}  likewise of a directory's user (directory.h)
 //
 // Thread-safe.
 #pragma once
@@ -47,6 +48,7 @@ inline constexpr std::string_view kLogins = "logins/";
 inline constexpr std::string_view kLastLogins = "lastLogins/";
 inline constexpr std::string_view kLastUses = "lastUses/";
 inline constexpr std::string_view kRevocations = "revocations/";
+inline constexpr std::string_view kDirectories = "directories/";
 
 // A form in which a password is kept: a credential by itself, of a fixed id.
 struct PasswordForm {
@@ -63,6 +65,8 @@ inline constexpr std::array kPasswordForms = {kNtHashForm, kPasswordForm, kScram
 std::string_view IdOf(std::string_view name);
 // `users/{user}/credentials/{id}`
 std::string CredentialName(std::string_view user_id, std::string_view id);
+// `directories/{directory}/users/{login key}`
+std::string DirectoryUserName(std::string_view directory, std::string_view login_key);
 // ^[a-z]([-a-z0-9]{0,61}[a-z0-9])?$
 bool IsResourceId(std::string_view id);
 
@@ -88,5 +92,9 @@ absl::Status CheckEtag(std::string_view etag, std::string_view epoch, int64_t re
 
 // Ends the sessions that began before `now`: in the user's record, which the caller writes, and for the edges.
 void RevokeSessions(v1::User* user, base::WallTime now, store::Transaction* transaction);
+// The same of `users/{id}`, or of a directory's user by its whole name, for the edges alone. Since when.
+base::WallTime RevokeSessions(std::string_view name, base::WallTime now, store::Transaction* transaction);
+// By that name, whose the revocation under this key is.
+std::string RevokedUser(std::string_view key);
 
 }  // namespace gatepost::auth

@@ -65,4 +65,12 @@ grpc::Status UserServiceImpl::RevokeUserSessions(grpc::ServerContext* context,
                        [&](rpc::Call& call) { return rpc::Give(catalogue_.RevokeUserSessions(*request, &call), response); });
 }
 
+grpc::Status UserServiceImpl::RevokeDirectoryUserSessions(grpc::ServerContext* context,
+                                                          const v1::RevokeDirectoryUserSessionsRequest* request,
+                                                          v1::RevokeDirectoryUserSessionsResponse* response) {
+  return calls_.Handle(*context, GATEPOST_METHOD("RevokeDirectoryUserSessions"), [&](rpc::Call& call) {
+    return rpc::Give(catalogue_.RevokeDirectoryUserSessions(*request, &call), response);
+  });
+}
+
 }  // namespace gatepost::auth

@@ -32,6 +32,9 @@ class UserServiceImpl final : public v1::UserService::Service {
                           v1::User* response) override;
   grpc::Status RevokeUserSessions(grpc::ServerContext* context, const v1::RevokeUserSessionsRequest* request,
                                   v1::User* response) override;
+  grpc::Status RevokeDirectoryUserSessions(grpc::ServerContext* context,
+                                           const v1::RevokeDirectoryUserSessionsRequest* request,
+                                           v1::RevokeDirectoryUserSessionsResponse* response) override;
 
  private:
   const rpc::Calls& calls_;

@@ -96,7 +96,7 @@ TEST_F(UserServiceTest, EveryMethodOfTheDescriptorsIsForItsRolesAlone) {
       }
     }
   }
-  EXPECT_EQ(methods, 20);
+  EXPECT_EQ(methods, 21);
 }
 
 TEST_F(UserServiceTest, PermissionIsJudgedBeforeExistence) {
@@ -176,6 +176,8 @@ TEST_F(UserServiceTest, AllViolationsOfAnUpdateAreReportedAtOnce) {
   EXPECT_EQ(fields(), all);
   update.mutable_update_mask()->set_paths(0, "display_name");
   EXPECT_EQ(fields(), (std::set<std::string>{"user.display_name"})) << "what the mask does not name is not judged";
+  for (const char* path : {"nothing", "password", "groups"}) update.mutable_update_mask()->add_paths(path);
+  EXPECT_EQ(fields(), (std::set<std::string>{"update_mask", "user.display_name", "user.password", "user.groups[0]"}));
 }
 
 // threats.md A4: what no mechanism could claim later is refused when it is set.
@@ -326,6 +328,26 @@ TEST_F(UserServiceTest, EnableUndoesDisableAndNeitherChangesWhatIsSo) {
   ASSERT_TRUE(Call(&v1::UserService::Stub::RevokeUserSessions, revoke, &again).ok());
   EXPECT_GT(again.sessions_revoked_time().seconds(), disabled.sessions_revoked_time().seconds());
   EXPECT_TRUE(LogsIn("alice@example.com", "secret")) << "sessions end, the user may come again";
+}
+
+TEST_F(UserServiceTest, SessionsOfADirectorysUserEndByItsNameAlone) {
+  const auto revoke = [&](const std::string& name) {
+    v1::RevokeDirectoryUserSessionsRequest request;
+    request.set_name(name);
+    v1::RevokeDirectoryUserSessionsResponse response;
+    return Call(&v1::UserService::Stub::RevokeDirectoryUserSessions, request, &response);
+  };
+  EXPECT_TRUE(revoke("directories/corp/users/anybody@corp.example").ok()) << "whether there is one is not asked";
+  EXPECT_TRUE(revoke("directories/corp/users/a/b/users/c@corp.example").ok()) << "a login may hold anything";
+  for (const char* other : {"directories/other/users/alice@corp.example", "directories/corp/users/alice@example.com"})
+    EXPECT_EQ(revoke(other).error_code(), grpc::StatusCode::NOT_FOUND) << other;
+  for (const char* malformed :
+       {"", "users/alice", "directories/corp", "directories/corp/users/", "directories/corp/alice@corp.example",
+        "directories//users/alice@corp.example", "directories/Corp/users/alice@corp.example",
+        "directories/corp/users/a\x01@corp.example"}) {
+    const grpc::Status status = revoke(malformed);
+    EXPECT_EQ(status.error_code(), grpc::StatusCode::INVALID_ARGUMENT) << malformed;
+  }
 }
 
 TEST_F(UserServiceTest, PagesAreInOrderAndTokensBoundToTheFilter) {

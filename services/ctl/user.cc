@@ -139,12 +139,27 @@ absl::Status Enable(Invocation* invocation, const Arguments& arguments) {
       "enabled");
 }
 
-absl::Status RevokeSessions(Invocation* invocation, const Arguments& arguments) {
+// A directory's user is no resource: by its whole name.
+absl::StatusOr<std::string> EndSessions(Invocation* invocation, const Arguments& arguments) {
+  if (arguments.id.starts_with("directories/")) {
+    if (!arguments.etag.empty()) return UsageError("a directory's user has no etag");
+    auth::v1::RevokeDirectoryUserSessionsRequest request;
+    request.set_name(arguments.id);
+    auto done = invocation->Call(Service::kAuth, &Users::Stub::RevokeDirectoryUserSessions, request);
+    if (!done.ok()) return done.status();
+    return done->name();
+  }
   const auto request = Named<auth::v1::RevokeUserSessionsRequest>(arguments);
   auto done = invocation->Call(Service::kAuth, &Users::Stub::RevokeUserSessions, request);
   if (!done.ok()) return done.status();
+  return request.name();
+}
+
+absl::Status RevokeSessions(Invocation* invocation, const Arguments& arguments) {
+  const absl::StatusOr<std::string> whose = EndSessions(invocation, arguments);
+  if (!whose.ok()) return whose.status();
   if (invocation->options.output == Format::kText)
-    invocation->out << request.name() << ": sessions end, between transactions\n";
+    invocation->out << Printable(*whose) << ": sessions end, between transactions\n";
   return absl::OkStatus();
 }
 
@@ -210,11 +225,18 @@ void AddUser(CLI::App* root, Invocation* invocation) {
   add_password(add("set-password", "Set a new password; sessions of the old one end", SetPassword));
   auto add_with_etag = [&](const std::string& verb, const std::string& help,
                            absl::Status (*action)(Invocation*, const Arguments&)) {
-    add(verb, help, action)->add_option("--etag", a->etag, "Only if its etag is still this one");
+    CLI::App* command = add(verb, help, action);
+    command->add_option("--etag", a->etag, "Only if its etag is still this one");
+    return command;
   };
   add_with_etag("disable", "Refuse logins and end sessions, until `enable`", Disable);
   add_with_etag("enable", "Let a disabled user log in again", Enable);
-  add_with_etag("revoke-sessions", "End the user's sessions on all edges, between transactions", RevokeSessions);
+  add_with_etag("revoke-sessions", "End the user's sessions on all edges, between transactions", RevokeSessions)
+      ->footer(
+          "A user of a directory (LDAP) is named as in the log: directories/{name}/users/{login}.\n"
+          "Examples:\n"
+          "  gatepostctl user revoke-sessions alice\n"
+          "  gatepostctl user revoke-sessions directories/corp/users/alice@corp.example");
   add_with_etag("delete", "Delete a user and end its sessions", Delete);
 
   CLI::App* import = noun->add_subcommand("import", "Create many users from a table");

@@ -37,6 +37,7 @@ const std::vector<MethodRule>& Table() {
         {"gatepost.auth.v1.UserService.EnableUser", kAdmins, true},
         {"gatepost.auth.v1.UserService.GetUser", kReaders},
         {"gatepost.auth.v1.UserService.ListUsers", kReaders},
+        {"gatepost.auth.v1.UserService.RevokeDirectoryUserSessions", kAdmins, true},
         {"gatepost.auth.v1.UserService.RevokeUserSessions", kAdmins, true},
         {"gatepost.auth.v1.UserService.SetUserPassword", kAdmins, true},
         {"gatepost.auth.v1.UserService.UpdateUser", kAdmins, true},

@@ -242,6 +242,22 @@ class Directory(unittest.TestCase):
         self.assertEqual(self.login(login), REJECTED)
         self.log_in(login, "another one")
 
+    def test_sessions_of_one_of_its_users_are_ended_by_name(self):
+        kept = [self.log_in(f"bob@{CORP}"), self.log_in(f"alice@{OWN}")]
+        ended = self.log_in(f"Alice@{CORP}")
+        told = self.cluster.ctl("user", "revoke-sessions", f"directories/corp/users/ALICE@{CORP}")
+        begin = time.monotonic()
+        self.assertIn(f"directories/corp/users/alice@{CORP}: sessions end", told)
+        self.assertEqual(ended.reply(), "421 4.7.0 mail.example.com Login revoked")
+        self.assertLess(time.monotonic() - begin, 1)
+        for client in kept:
+            self.assertEqual(client.command("NOOP")[:3], "250")
+        self.log_in(f"alice@{CORP}")
+        for name in (f"directories/corp/users/alice@{OWN}", f"directories/other/users/alice@{CORP}"):
+            done = self.cluster.ctl("user", "revoke-sessions", name, check=False)
+            self.assertIn(f"{name} does not exist", done.stderr)
+            self.assertEqual(done.returncode, 1)
+
     # --- when it does not answer
 
     def test_slow_and_dead_directories_are_cannot_say_and_come_back(self):
