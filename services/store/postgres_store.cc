@@ -1,10 +1,5 @@
-// Longer than most sources: the commit with its fates, the view, the follower and the schema are one thing and share
-// the rules of `meta`.
+// Longer than most sources: the commit with its fates and the view are one thing and share the rules of `meta`.
 #include "services/store/postgres_store.h"
-
-#include <poll.h>
-#include <sys/eventfd.h>
-#include <unistd.h>
 
 #include <atomic>
 #include <charconv>
@@ -24,39 +19,21 @@
 #include "services/base/status_macros.h"
 #include "services/base/strings.h"
 #include "services/store/postgres_connection.h"
+#include "services/store/postgres_follower.h"
 #include "services/store/postgres_pool.h"
+#include "services/store/postgres_schema.h"
 
 namespace gatepost::store {
 namespace {
-
-// Migration i leads from schema version i to i + 1; what was released is never edited, only added to. Keys are bytea:
-// their order is that of octets, whatever the database's collation.
-constexpr const char* kMigrations[] = {
-    R"(
-    CREATE TABLE meta(id integer PRIMARY KEY CHECK (id = 0), version integer NOT NULL, epoch text NOT NULL,
-                      revision bigint NOT NULL, changes_from bigint NOT NULL, changes bigint NOT NULL);
-    CREATE TABLE records(key bytea PRIMARY KEY, value bytea NOT NULL, revision bigint NOT NULL);
-    CREATE TABLE changes(revision bigint, key bytea, PRIMARY KEY (revision, key));
-    CREATE TABLE requests(id bytea PRIMARY KEY, fingerprint bytea NOT NULL, answer bytea NOT NULL,
-                          revision bigint NOT NULL, expires bigint NOT NULL);
-    CREATE INDEX requests_expires ON requests(expires);
-    CREATE TABLE commits(revision bigint PRIMARY KEY, token bytea NOT NULL);
-    )",
-};
-static_assert(std::size(kMigrations) == kPostgresSchemaVersion);
-// Two replicas that start together migrate one after the other.
-constexpr const char* kBeginMigration = "BEGIN; SELECT pg_advisory_xact_lock(7308604759847463028)";
 
 // The time of a call, from its beginning: for its statements, for COMMIT, and to find out what became of that.
 constexpr std::chrono::milliseconds kCallTime{3'000};
 constexpr std::chrono::milliseconds kCommitTime{4'000};
 constexpr std::chrono::milliseconds kResolveTime{5'500};
-constexpr std::chrono::seconds kPoll{1};
 constexpr int kTries = 3;
 // Tokens of so many commits are kept; far more than happen within kResolveTime.
 constexpr int64_t kTokensKept = 10'000;
 constexpr size_t kTokenCharacters = 26;
-constexpr size_t kEpochCharacters = 26;
 // Of one set of writes: what a statement's parameters take at most, but for one write that is larger.
 constexpr size_t kSetOctets = 4 << 20;
 
@@ -146,9 +123,7 @@ class PostgresStore : public RecordStore {
       : options_(options),
         clock_(clock),
         random_(random),
-        pool_({options.uri, options.password_file, options.schema}, options.max_connections, clock, random),
-        stop_fd_(eventfd(0, EFD_CLOEXEC)) {}
-  ~PostgresStore() override;
+        pool_({options.uri, options.password_file, options.schema}, options.max_connections, clock, random) {}
 
   absl::Status Open();
 
@@ -165,8 +140,6 @@ class PostgresStore : public RecordStore {
   base::MonotonicTime CallDeadline() const { return clock_.Now() + kCallTime; }
 
  private:
-  absl::Status Migrate(PostgresConnection& connection);
-
   // Judges, too, whether the history is still the one that was opened.
   absl::StatusOr<Meta> ReadMeta(PostgresConnection& connection, Reading reading, base::MonotonicTime deadline);
   absl::Status RefuseHistory(PostgresConnection& connection, bool lost);
@@ -186,10 +159,8 @@ class PostgresStore : public RecordStore {
   absl::StatusOr<bool> IsWritten(int64_t revision, std::string_view token, base::MonotonicTime deadline);
 
   void Tell(int64_t revision);
-  void Follow();
-  absl::Status FollowOnce(std::unique_ptr<PostgresConnection>* connection);
-  // False: the store is being closed.
-  bool Pause(base::Duration time);
+  // The follower's: `said` is the revision of a commit, of whichever replica.
+  absl::Status Hear(PostgresConnection& connection, const std::optional<std::string>& said);
 
   const PostgresOptions options_;
   const base::Clock& clock_;
@@ -205,8 +176,7 @@ class PostgresStore : public RecordStore {
   Listener listener_ ABSL_GUARDED_BY(listener_mutex_);
   int64_t told_ ABSL_GUARDED_BY(listener_mutex_) = 0;
 
-  const int stop_fd_;  // Readable once the store is being closed.
-  std::thread follower_;
+  std::unique_ptr<PostgresFollower> follower_;  // Last: it calls what stands above.
 };
 
 class PostgresView : public View {
@@ -268,60 +238,11 @@ class PostgresView : public View {
   const Meta meta_;
 };
 
-PostgresStore::~PostgresStore() {
-  eventfd_write(stop_fd_, 1);
-  if (follower_.joinable()) follower_.join();
-  close(stop_fd_);
-}
-
-absl::Status PostgresStore::Migrate(PostgresConnection& connection) {
-  const base::MonotonicTime deadline = clock_.Now() + std::chrono::seconds(30);
-  const std::string& schema = options_.schema;
-  GATEPOST_RETURN_IF_ERROR(connection.RunAll(kBeginMigration, deadline).status());
-  const auto exists = [&](const std::string& sql) -> absl::StatusOr<bool> {
-    GATEPOST_ASSIGN_OR_RETURN(const PostgresRows rows, connection.RunAll(sql, deadline));
-    return rows.size() > 0;
-  };
-  // Asked first: `IF NOT EXISTS` would want the privilege to create it all the same.
-  GATEPOST_ASSIGN_OR_RETURN(const bool has_schema,
-                            exists(base::StrCat("SELECT 1 FROM pg_namespace WHERE nspname = '", schema, "'")));
-  if (!has_schema) GATEPOST_RETURN_IF_ERROR(connection.RunAll("CREATE SCHEMA " + schema, deadline).status());
-  GATEPOST_ASSIGN_OR_RETURN(
-      const bool has_tables,
-      exists(base::StrCat("SELECT 1 FROM pg_tables WHERE tablename = 'meta' AND schemaname = '", schema, "'")));
-  int64_t version = 0;
-  if (has_tables) {
-    GATEPOST_ASSIGN_OR_RETURN(const PostgresRows rows, connection.RunAll("SELECT version FROM meta", deadline));
-    if (rows.size() != 1)
-      return absl::DataLossError(base::StrCat("schema ", schema, " of the database: no row in meta"));
-    version = rows.Int(0, 0);
-  }
-  if (version > kPostgresSchemaVersion) {
-    return absl::FailedPreconditionError(base::StrCat("schema ", schema, " of the database has schema version ",
-                                                      version, ", this program knows version ", kPostgresSchemaVersion,
-                                                      " at most: run the release that wrote it, or a newer one"));
-  }
-  const std::string epoch = base::RandomId(random_, kEpochCharacters);
-  for (int64_t step = version; step < kPostgresSchemaVersion; ++step) {
-    GATEPOST_RETURN_IF_ERROR(connection.RunAll(kMigrations[step], deadline).status());
-    const std::string sql =
-        step == 0 ? base::StrCat("INSERT INTO meta(id, version, epoch, revision, changes_from, changes) VALUES(0, 1, '",
-                                 epoch, "', 0, 0, 0)")
-                  : base::StrCat("UPDATE meta SET version = ", step + 1);
-    GATEPOST_RETURN_IF_ERROR(connection.RunAll(sql, deadline).status());
-  }
-  if (options_.new_epoch) {
-    GATEPOST_RETURN_IF_ERROR(
-        connection.RunAll(base::StrCat("UPDATE meta SET epoch = '", epoch, "'"), deadline).status());
-  }
-  return connection.RunAll("COMMIT", deadline).status();
-}
-
 absl::Status PostgresStore::Open() {
   if (!IsName(options_.schema)) return absl::FailedPreconditionError("a schema's name is a-z, 0-9 and _");
   GATEPOST_ASSIGN_OR_RETURN(const std::unique_ptr<PostgresConnection> connection,
                             PostgresConnection::Open(pool_.target(), clock_));
-  GATEPOST_RETURN_IF_ERROR(Migrate(*connection));
+  GATEPOST_RETURN_IF_ERROR(MigratePostgres(*connection, options_.schema, options_.new_epoch, clock_, random_));
   GATEPOST_ASSIGN_OR_RETURN(const PostgresRows rows, connection->RunAll(MetaSql(Reading::kLook, 0), CallDeadline()));
   if (rows.size() != 1) return absl::DataLossError("no row in meta");
   epoch_ = rows.Octets(0, 3);
@@ -331,7 +252,9 @@ absl::Status PostgresStore::Open() {
     absl::MutexLock lock(&listener_mutex_);
     told_ = seen_;
   }
-  follower_ = std::thread([this] { Follow(); });
+  follower_ = std::make_unique<PostgresFollower>(
+      pool_.target(), options_.schema, clock_, random_,
+      [this](PostgresConnection& listening, const std::optional<std::string>& said) { return Hear(listening, said); });
   return absl::OkStatus();
 }
 
@@ -548,7 +471,7 @@ absl::StatusOr<Committed> PostgresStore::TryCommit(const Transaction& transactio
   }
   if (!broken) return committed;  // The server said no: all is undone.
   base::Backoff backoff = PostgresBackoff();
-  do {
+  for (; clock_.Now() < start + kResolveTime; std::this_thread::sleep_for(backoff.Next(random_))) {
     const absl::StatusOr<bool> is_written = IsWritten(written->revision, token, start + kResolveTime);
     if (is_written.ok() && *is_written) {
       Remember({written->revision, token});
@@ -558,7 +481,7 @@ absl::StatusOr<Committed> PostgresStore::TryCommit(const Transaction& transactio
       *again = true;
       return committed;
     }
-  } while (clock_.Now() < start + kResolveTime && Pause(backoff.Next(random_)));
+  }
   return absl::DeadlineExceededError("the database was lost during the commit: nobody knows whether it was written");
 }
 
@@ -583,43 +506,16 @@ void PostgresStore::Tell(int64_t revision) {
   if (listener_) listener_(revision);
 }
 
-bool PostgresStore::Pause(base::Duration time) {
-  pollfd stop{stop_fd_, POLLIN, 0};
-  return poll(&stop, 1, static_cast<int>(std::chrono::ceil<std::chrono::milliseconds>(time).count())) <= 0;
-}
-
-absl::Status PostgresStore::FollowOnce(std::unique_ptr<PostgresConnection>* connection) {
-  if (*connection == nullptr) {
-    GATEPOST_ASSIGN_OR_RETURN(*connection, PostgresConnection::Open(pool_.target(), clock_));
-    GATEPOST_RETURN_IF_ERROR((*connection)->RunAll("LISTEN " + options_.schema, CallDeadline()).status());
-  } else {
-    GATEPOST_ASSIGN_OR_RETURN(const std::optional<std::string> said, (*connection)->AwaitNotification(kPoll, stop_fd_));
-    int64_t revision = 0;
-    if (said) std::from_chars(said->data(), said->data() + said->size(), revision);
-    // Of a commit of our own, which was told already.
-    if (said && revision <= seen_) {
-      Tell(revision);
-      return absl::OkStatus();
-    }
+absl::Status PostgresStore::Hear(PostgresConnection& connection, const std::optional<std::string>& said) {
+  int64_t revision = 0;
+  if (said) std::from_chars(said->data(), said->data() + said->size(), revision);
+  // Of a commit of our own, which was told already.
+  if (!said || revision > seen_) {
+    GATEPOST_ASSIGN_OR_RETURN(const Meta meta, ReadMeta(connection, Reading::kLook, CallDeadline()));
+    revision = meta.revision;
   }
-  // What was said while nobody listened is lost: the database is asked.
-  GATEPOST_ASSIGN_OR_RETURN(const Meta meta, ReadMeta(**connection, Reading::kLook, CallDeadline()));
-  Tell(meta.revision);
+  Tell(revision);
   return absl::OkStatus();
-}
-
-void PostgresStore::Follow() {
-  std::unique_ptr<PostgresConnection> connection;
-  base::Backoff backoff = PostgresBackoff();
-  for (base::Duration pause{}; Pause(pause);) {
-    if (FollowOnce(&connection).ok()) {
-      backoff.Reset();
-      pause = {};
-    } else {
-      connection.reset();
-      pause = backoff.Next(random_);
-    }
-  }
 }
 
 }  // namespace
