@@ -55,22 +55,19 @@ class Repeated(threading.Thread):
 
 class Failover(unittest.TestCase):
     def setUp(self):
-        self.primary = postgres.Postgres()
-        self.addCleanup(self.primary.remove)
-        self.primary.start()
-        self.standby = postgres.Postgres(standby_of=self.primary)
-        self.addCleanup(self.standby.remove)
-        self.standby.start()
         self.upstream = Recorder()
         self.addCleanup(self.upstream.close)
         self.cluster = Cluster()
         self.addCleanup(self.cluster.stop)
 
     def replicate(self, *settings):
-        """The primary, started again with these, until the standby streams."""
-        if settings:
-            self.primary.stop()
-            self.primary.start(*settings)
+        """A primary with these, and a standby that streams."""
+        self.primary = postgres.Postgres()
+        self.addCleanup(self.primary.remove)
+        self.primary.start(*settings)
+        self.standby = postgres.Postgres(standby_of=self.primary)
+        self.addCleanup(self.standby.remove)
+        self.standby.start()
         wanted = "streaming|sync" if settings else "streaming|async"
         wait_for(lambda: self.primary.sql("SELECT state, sync_state FROM pg_stat_replication") == wanted, 20, "the standby")
 
