@@ -17,6 +17,7 @@
 #include "services/base/strings.h"
 #include "services/tls/context_state.h"
 #include "services/tls/pem.h"
+#include "services/tls/socket_bio.h"
 
 namespace gatepost::tls {
 namespace {
@@ -46,8 +47,11 @@ SessionFacts FactsOf(SSL* ssl) {
 }  // namespace
 
 struct TlsStream::State {
+  explicit State(std::unique_ptr<net::TcpStream> plain) : tcp(std::move(plain)), wire(*tcp) {}
+
+  const std::unique_ptr<net::TcpStream> tcp;
+  internal::SocketBio wire;
   bssl::UniquePtr<SSL> ssl;
-  std::unique_ptr<net::TcpStream> tcp;
   // Keeps what the callbacks look into.
   std::shared_ptr<const void> context;
   SessionFacts facts;
@@ -57,6 +61,7 @@ struct TlsStream::State {
   asio::awaitable<std::error_code> Wait(int result, int error, bool reading) {
     switch (SSL_get_error(ssl.get(), result)) {
       case SSL_ERROR_WANT_READ:
+        wire.Expect();
         co_return co_await tcp->WaitToRead(reading);
       case SSL_ERROR_WANT_WRITE:
         co_return co_await tcp->WaitToWrite(reading);
@@ -81,6 +86,7 @@ TlsStream::~TlsStream() = default;
 
 asio::awaitable<net::IoResult> TlsStream::ReadSome(std::span<char> space) {
   State& state = *state_;
+  state.wire.Expect();
   for (;;) {
     if (state.end) co_return net::IoResult{state.end, 0};
     if (!state.tcp->is_open()) co_return net::IoResult{asio::error::bad_descriptor, 0};
@@ -93,7 +99,7 @@ asio::awaitable<net::IoResult> TlsStream::ReadSome(std::span<char> space) {
       if (n <= 0) break;
       total += static_cast<size_t>(n);
       // A short record is a command, or the end of something: looking for more would be one vain system call.
-      if (n < kBulkRecord && SSL_has_pending(state.ssl.get()) == 0) break;
+      if (n < kBulkRecord && SSL_has_pending(state.ssl.get()) == 0 && !state.wire.HasInput()) break;
     }
     if (total > 0) {
       // What ended it, if anything did, comes again with the next call.
@@ -108,13 +114,14 @@ asio::awaitable<net::IoResult> TlsStream::ReadSome(std::span<char> space) {
 asio::awaitable<std::error_code> TlsStream::WaitReadable() {
   State& state = *state_;
   // Not a coroutine itself: a session that waits would hold its frame.
-  if (state.end || !state.tcp->is_open() || SSL_has_pending(state.ssl.get()) == 1) return Ready();
-  return state.tcp->WaitReadable();
+  state.wire.Expect();
+  if (state.end || !state.tcp->is_open() || SSL_has_pending(state.ssl.get()) == 1 || state.wire.Fill()) return Ready();
+  return state.tcp->WaitToRead(true);
 }
 
 bool TlsStream::ReadableNow() {
   State& state = *state_;
-  return state.end || SSL_has_pending(state.ssl.get()) == 1 || state.tcp->ReadableNow();
+  return state.end || SSL_has_pending(state.ssl.get()) == 1 || state.wire.HasInput() || state.tcp->ReadableNow();
 }
 
 asio::awaitable<std::error_code> TlsStream::Write(std::span<const std::string_view> pieces) {
@@ -189,7 +196,7 @@ struct Handshaker {
     SSL* ssl = state->ssl.get();
     state->tcp->SetReadDeadline(deadline);
     state->tcp->SetWriteDeadline(deadline);
-    SSL_set_fd(ssl, state->tcp->descriptor());
+    state->wire.Serve(ssl);
     SSL_set_shed_handshake_config(ssl, 1);
     for (;;) {
       errno = 0;
@@ -221,8 +228,7 @@ struct Handshaker {
   }
 
   static std::unique_ptr<TlsStream::State> Begin(std::unique_ptr<net::TcpStream> plain, SSL_CTX* context, std::shared_ptr<const void> keep) {
-    auto state = std::make_unique<TlsStream::State>();
-    state->tcp = std::move(plain);
+    auto state = std::make_unique<TlsStream::State>(std::move(plain));
     state->context = std::move(keep);
     state->ssl.reset(SSL_new(context));
     GATEPOST_CHECK(state->ssl != nullptr);

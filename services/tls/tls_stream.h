@@ -1,5 +1,6 @@
-// A Stream under TLS: BoringSSL on the socket itself, no buffer and no copy of ours in between. What BoringSSL needs for a record it
-// allocates when octets come and frees when they are read, so an idle session holds none; the handshake's memory is let go.
+// A Stream under TLS: BoringSSL on the socket itself (socket_bio.h), which reads ahead of it so that a command is one system call.
+// What both need for a record they allocate when octets come and free when they are read, so an idle session holds none; the
+// handshake's memory is let go.
 // Same rules as net::Stream. There is no way back to clear text.
 #pragma once
 
