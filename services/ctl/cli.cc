@@ -57,6 +57,14 @@ void Invocation::Prepare(grpc::ClientContext* context) const {
   context->set_deadline(std::chrono::system_clock::now() + std::chrono::seconds(options.timeout_seconds));
 }
 
+std::string Invocation::AnsweredBy() const {
+  std::string address = peer_.substr(peer_.find(':') + 1);
+  for (const auto& [escape, bracket] : {std::pair("%5B", "["), std::pair("%5D", "]")}) {
+    if (const size_t at = address.find(escape); at != address.npos) address.replace(at, 3, bracket);
+  }
+  return address;
+}
+
 absl::Status Invocation::Explain(Service service, const grpc::Status& status) const {
   const bool config = service == Service::kConfig;
   return ExplainFailure(status, config ? "config" : "auth", config ? options.config_address : options.auth_address);

@@ -65,15 +65,20 @@ class Invocation {
     Prepare(&context);
     Response response;
     const grpc::Status status = (stub.*method)(&context, request, &response);
+    peer_ = context.peer();
     if (!status.ok()) return Explain(service, status);
     return response;
   }
+
+  // HOST:PORT that answered the last call: which of several replicas.
+  std::string AnsweredBy() const;
 
  private:
   void Prepare(grpc::ClientContext* context) const;
   absl::Status Explain(Service service, const grpc::Status& status) const;
 
   std::shared_ptr<grpc::Channel> channels_[2];
+  std::string peer_;  // as gRPC names it: `ipv4:192.0.2.1:2050`, `ipv6:%5B2001:db8::1%5D:2050`
 };
 
 // A mistake in how the command was given: exit code 2.

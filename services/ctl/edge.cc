@@ -54,6 +54,8 @@ absl::Status List(Invocation* invocation) {
     return status;
   if (invocation->options.output == Format::kText) {
     for (const std::string& trouble : troubles) invocation->out << trouble << '\n';
+    invocation->out << "As the config service at " << invocation->AnsweredBy()
+                    << " has seen them since it started; another replica knows those that watch it.\n";
   }
   return absl::OkStatus();
 }
@@ -62,7 +64,10 @@ absl::Status List(Invocation* invocation) {
 
 void AddEdge(CLI::App* root, Invocation* invocation) {
   CLI::App* noun = AddNoun(root, "edge", "Edges: who serves, on which revision of the configuration");
-  CLI::App* list = noun->add_subcommand("list", "List the edges that the config service knows");
+  CLI::App* list = noun->add_subcommand("list", "List the edges that one replica of the config service knows");
+  list->footer(
+      "Each replica knows the edges that watch it, or did since it started. With several ask each by its own "
+      "--config-address.");
   list->callback([=] { invocation->action = [=] { return List(invocation); }; });
 }
 

@@ -183,6 +183,11 @@ class OnPostgres(unittest.TestCase):
     def test_edges_of_two_config_replicas_have_one_history(self):
         times = [self.change(number, host) for number, host in enumerate((A, B, A, B, B, A))]
         print(f"a change at either config replica is in force at all edges after {1000 * max(times):.0f} ms (longest of {len(times)})")
+        for host, known, unknown in ((A, "a", "b"), (B, "b", "a")):
+            listed = self.cluster.ctl("edge", "list", host=host)
+            self.assertRegex(listed, rf"(?m)^{known} ")
+            self.assertNotRegex(listed, rf"(?m)^{unknown} ")
+            self.assertIn(f"As the config service at {host}:{self.cluster.config_port} has seen them", listed)
         self.config_b.kill()
         self.change(10, A, edges=("both", "a"))
         type(self).config_b = self.cluster.replica("config", B)
