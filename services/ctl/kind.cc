@@ -8,6 +8,7 @@
 #include "gatepost/config/v1/certificate.grpc.pb.h"
 #include "gatepost/config/v1/virtual_server.grpc.pb.h"
 #include "google/api/field_behavior.pb.h"
+#include "services/base/check.h"
 #include "services/ctl/paging.h"
 
 namespace gatepost::ctl {
@@ -17,30 +18,55 @@ using google::protobuf::FieldDescriptor;
 using google::protobuf::FieldMask;
 using google::protobuf::Message;
 
-// What the services have in common is a naming convention, not a type: Traits names the methods.
-template <typename Traits>
+// A method of a stub, taken apart.
+template <typename Method>
+struct Signature;
+template <typename S, typename Req, typename Resp>
+struct Signature<grpc::Status (S::*)(grpc::ClientContext*, const Req&, Resp*)> {
+  using Request = Req;
+  using Response = Resp;
+};
+template <auto method>
+using RequestOf = typename Signature<decltype(method)>::Request;
+template <auto method>
+using ResponseOf = typename Signature<decltype(method)>::Response;
+
+// The one field of `message` that holds the resource, or the list of them.
+const FieldDescriptor* FieldOf(const google::protobuf::Descriptor* resource, const Message& message) {
+  const google::protobuf::Descriptor* descriptor = message.GetDescriptor();
+  int i = 0;
+  while (i < descriptor->field_count() && descriptor->field(i)->message_type() != resource) ++i;
+  GATEPOST_CHECK(i < descriptor->field_count());
+  return descriptor->field(i);
+}
+
+// What the services have in common is a convention (AIP-131 to 135), not a type: their methods make a kind.
+template <auto kGet, auto kList, auto kCreate, auto kUpdate, auto kDelete>
 class KindOf final : public Kind {
  public:
-  using R = typename Traits::R;
+  using R = ResponseOf<kGet>;
 
-  explicit KindOf(Invocation* invocation) : invocation_(invocation) {}
+  KindOf(Invocation* invocation, Service service, std::string_view collection, int order)
+      : invocation_(invocation), service_(service), collection_(collection), order_(order) {}
 
-  std::string_view name() const override { return Traits::kName; }
-  std::string_view collection() const override { return Traits::kCollection; }
-  int order() const override { return Traits::kOrder; }
+  std::string_view name() const override { return R::descriptor()->name(); }
+  std::string_view collection() const override { return collection_; }
+  int order() const override { return order_; }
   Resource New() const override { return std::make_unique<R>(); }
 
   absl::StatusOr<Resource> Get(const std::string& name) const override {
-    typename Traits::GetRequest request;
+    RequestOf<kGet> request;
     request.set_name(name);
-    auto resource = invocation_->Call(Traits::kService, Traits::kGet, request);
+    auto resource = invocation_->Call(service_, kGet, request);
     if (absl::IsNotFound(resource.status())) return Resource(nullptr);
     return Own(std::move(resource));
   }
 
   absl::StatusOr<std::vector<std::string>> ListNames() const override {
-    auto resources = ListAll<R, typename Traits::Stub, typename Traits::ListRequest, typename Traits::ListResponse>(
-        invocation_, Traits::kService, Traits::kList, Traits::Items);
+    auto resources = ListAll<R>(invocation_, service_, kList, [](auto* response) {
+      return response->GetReflection()->template MutableRepeatedPtrField<R>(response,
+                                                                            FieldOf(R::descriptor(), *response));
+    });
     if (!resources.ok()) return resources.status();
     std::vector<std::string> names;
     for (const R& resource : *resources) names.push_back(resource.name());
@@ -48,138 +74,59 @@ class KindOf final : public Kind {
   }
 
   absl::StatusOr<Resource> Create(const Message& resource, bool validate_only) const override {
-    typename Traits::CreateRequest request;
-    Traits::SetCreate(IdOf(ResourceName(resource)), static_cast<const R&>(resource), &request);
+    RequestOf<kCreate> request;
+    const FieldDescriptor* id = request.GetDescriptor()->FindFieldByName(Put(resource, &request)->name() + "_id");
+    request.GetReflection()->SetString(&request, id, IdOf(ResourceName(resource)));
     request.set_validate_only(validate_only);
-    return Own(invocation_->Call(Traits::kService, Traits::kCreate, request));
+    return Own(invocation_->Call(service_, kCreate, request));
   }
 
   absl::StatusOr<Resource> Update(const Message& resource, const FieldMask& mask, bool validate_only) const override {
-    typename Traits::UpdateRequest request;
-    Traits::SetUpdate(static_cast<const R&>(resource), &request);
+    RequestOf<kUpdate> request;
+    Put(resource, &request);
     *request.mutable_update_mask() = mask;
     request.set_validate_only(validate_only);
-    return Own(invocation_->Call(Traits::kService, Traits::kUpdate, request));
+    return Own(invocation_->Call(service_, kUpdate, request));
   }
 
   absl::Status Delete(const std::string& name) const override {
-    typename Traits::DeleteRequest request;
+    RequestOf<kDelete> request;
     request.set_name(name);
-    return invocation_->Call(Traits::kService, Traits::kDelete, request).status();
+    return invocation_->Call(service_, kDelete, request).status();
   }
 
  private:
+  // Into which field.
+  static const FieldDescriptor* Put(const Message& resource, Message* request) {
+    const FieldDescriptor* field = FieldOf(R::descriptor(), *request);
+    request->GetReflection()->MutableMessage(request, field)->CopyFrom(resource);
+    return field;
+  }
   static absl::StatusOr<Resource> Own(absl::StatusOr<R> resource) {
     if (!resource.ok()) return resource.status();
     return Resource(std::make_unique<R>(*std::move(resource)));
   }
 
   Invocation* const invocation_;
+  const Service service_;
+  const std::string_view collection_;
+  const int order_;
 };
 
-struct CertificateTraits {
-  using R = config::v1::Certificate;
-  using Stub = config::v1::CertificateService::Stub;
-  using GetRequest = config::v1::GetCertificateRequest;
-  using ListRequest = config::v1::ListCertificatesRequest;
-  using ListResponse = config::v1::ListCertificatesResponse;
-  using CreateRequest = config::v1::CreateCertificateRequest;
-  using UpdateRequest = config::v1::UpdateCertificateRequest;
-  using DeleteRequest = config::v1::DeleteCertificateRequest;
-  static constexpr std::string_view kName = "Certificate";
-  static constexpr std::string_view kCollection = "certificates";
-  static constexpr int kOrder = 0;
-  static constexpr Service kService = Service::kConfig;
-  static constexpr auto kGet = &Stub::GetCertificate;
-  static constexpr auto kList = &Stub::ListCertificates;
-  static constexpr auto kCreate = &Stub::CreateCertificate;
-  static constexpr auto kUpdate = &Stub::UpdateCertificate;
-  static constexpr auto kDelete = &Stub::DeleteCertificate;
-  static auto* Items(ListResponse* response) { return response->mutable_certificates(); }
-  static void SetCreate(const std::string& id, const R& resource, CreateRequest* request) {
-    request->set_certificate_id(id);
-    *request->mutable_certificate() = resource;
-  }
-  static void SetUpdate(const R& resource, UpdateRequest* request) { *request->mutable_certificate() = resource; }
-};
+using Certificates = config::v1::CertificateService::Stub;
+using Groups = auth::v1::GroupService::Stub;
+using Users = auth::v1::UserService::Stub;
+using VirtualServers = config::v1::VirtualServerService::Stub;
 
-struct GroupTraits {
-  using R = auth::v1::Group;
-  using Stub = auth::v1::GroupService::Stub;
-  using GetRequest = auth::v1::GetGroupRequest;
-  using ListRequest = auth::v1::ListGroupsRequest;
-  using ListResponse = auth::v1::ListGroupsResponse;
-  using CreateRequest = auth::v1::CreateGroupRequest;
-  using UpdateRequest = auth::v1::UpdateGroupRequest;
-  using DeleteRequest = auth::v1::DeleteGroupRequest;
-  static constexpr std::string_view kName = "Group";
-  static constexpr std::string_view kCollection = "groups";
-  static constexpr int kOrder = 1;
-  static constexpr Service kService = Service::kAuth;
-  static constexpr auto kGet = &Stub::GetGroup;
-  static constexpr auto kList = &Stub::ListGroups;
-  static constexpr auto kCreate = &Stub::CreateGroup;
-  static constexpr auto kUpdate = &Stub::UpdateGroup;
-  static constexpr auto kDelete = &Stub::DeleteGroup;
-  static auto* Items(ListResponse* response) { return response->mutable_groups(); }
-  static void SetCreate(const std::string& id, const R& resource, CreateRequest* request) {
-    request->set_group_id(id);
-    *request->mutable_group() = resource;
-  }
-  static void SetUpdate(const R& resource, UpdateRequest* request) { *request->mutable_group() = resource; }
-};
-
-struct UserTraits {
-  using R = auth::v1::User;
-  using Stub = auth::v1::UserService::Stub;
-  using GetRequest = auth::v1::GetUserRequest;
-  using ListRequest = auth::v1::ListUsersRequest;
-  using ListResponse = auth::v1::ListUsersResponse;
-  using CreateRequest = auth::v1::CreateUserRequest;
-  using UpdateRequest = auth::v1::UpdateUserRequest;
-  using DeleteRequest = auth::v1::DeleteUserRequest;
-  static constexpr std::string_view kName = "User";
-  static constexpr std::string_view kCollection = "users";
-  static constexpr int kOrder = 2;
-  static constexpr Service kService = Service::kAuth;
-  static constexpr auto kGet = &Stub::GetUser;
-  static constexpr auto kList = &Stub::ListUsers;
-  static constexpr auto kCreate = &Stub::CreateUser;
-  static constexpr auto kUpdate = &Stub::UpdateUser;
-  static constexpr auto kDelete = &Stub::DeleteUser;
-  static auto* Items(ListResponse* response) { return response->mutable_users(); }
-  static void SetCreate(const std::string& id, const R& resource, CreateRequest* request) {
-    request->set_user_id(id);
-    *request->mutable_user() = resource;
-  }
-  static void SetUpdate(const R& resource, UpdateRequest* request) { *request->mutable_user() = resource; }
-};
-
-struct VirtualServerTraits {
-  using R = config::v1::VirtualServer;
-  using Stub = config::v1::VirtualServerService::Stub;
-  using GetRequest = config::v1::GetVirtualServerRequest;
-  using ListRequest = config::v1::ListVirtualServersRequest;
-  using ListResponse = config::v1::ListVirtualServersResponse;
-  using CreateRequest = config::v1::CreateVirtualServerRequest;
-  using UpdateRequest = config::v1::UpdateVirtualServerRequest;
-  using DeleteRequest = config::v1::DeleteVirtualServerRequest;
-  static constexpr std::string_view kName = "VirtualServer";
-  static constexpr std::string_view kCollection = "virtualServers";
-  static constexpr int kOrder = 3;
-  static constexpr Service kService = Service::kConfig;
-  static constexpr auto kGet = &Stub::GetVirtualServer;
-  static constexpr auto kList = &Stub::ListVirtualServers;
-  static constexpr auto kCreate = &Stub::CreateVirtualServer;
-  static constexpr auto kUpdate = &Stub::UpdateVirtualServer;
-  static constexpr auto kDelete = &Stub::DeleteVirtualServer;
-  static auto* Items(ListResponse* response) { return response->mutable_virtual_servers(); }
-  static void SetCreate(const std::string& id, const R& resource, CreateRequest* request) {
-    request->set_virtual_server_id(id);
-    *request->mutable_virtual_server() = resource;
-  }
-  static void SetUpdate(const R& resource, UpdateRequest* request) { *request->mutable_virtual_server() = resource; }
-};
+using CertificateKind =
+    KindOf<&Certificates::GetCertificate, &Certificates::ListCertificates, &Certificates::CreateCertificate,
+           &Certificates::UpdateCertificate, &Certificates::DeleteCertificate>;
+using GroupKind =
+    KindOf<&Groups::GetGroup, &Groups::ListGroups, &Groups::CreateGroup, &Groups::UpdateGroup, &Groups::DeleteGroup>;
+using UserKind = KindOf<&Users::GetUser, &Users::ListUsers, &Users::CreateUser, &Users::UpdateUser, &Users::DeleteUser>;
+using VirtualServerKind =
+    KindOf<&VirtualServers::GetVirtualServer, &VirtualServers::ListVirtualServers, &VirtualServers::CreateVirtualServer,
+           &VirtualServers::UpdateVirtualServer, &VirtualServers::DeleteVirtualServer>;
 
 bool Behaves(const FieldDescriptor* field, google::api::FieldBehavior behavior) {
   const auto& options = field->options();
@@ -198,10 +145,10 @@ bool IsSet(const Message& message, const FieldDescriptor* field) {
 
 std::vector<std::unique_ptr<Kind>> AllKinds(Invocation* invocation) {
   std::vector<std::unique_ptr<Kind>> kinds;
-  kinds.push_back(std::make_unique<KindOf<CertificateTraits>>(invocation));
-  kinds.push_back(std::make_unique<KindOf<GroupTraits>>(invocation));
-  kinds.push_back(std::make_unique<KindOf<UserTraits>>(invocation));
-  kinds.push_back(std::make_unique<KindOf<VirtualServerTraits>>(invocation));
+  kinds.push_back(std::make_unique<CertificateKind>(invocation, Service::kConfig, "certificates", 0));
+  kinds.push_back(std::make_unique<GroupKind>(invocation, Service::kAuth, "groups", 1));
+  kinds.push_back(std::make_unique<UserKind>(invocation, Service::kAuth, "users", 2));
+  kinds.push_back(std::make_unique<VirtualServerKind>(invocation, Service::kConfig, "virtualServers", 3));
   return kinds;
 }
 
