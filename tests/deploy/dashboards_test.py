@@ -213,6 +213,13 @@ class Dashboards(unittest.TestCase):
                         asked += 1
         self.assertGreater(asked, 60)
 
+    def test_every_metric_of_ours_is_on_a_dashboard(self):
+        shown = (DEPLOY / "prometheus" / "dashboards.yaml").read_text()
+        names = {re.sub("_(bucket|sum|count)$", "", name) for name in json.loads(self.get("/api/v1/label/__name__/values"))["data"]
+                 if name.startswith("gatepost_")}
+        self.assertGreater(len(names), 70)
+        self.assertEqual(sorted(name for name in names if not re.search(rf"\b{name}(_bucket|_sum|_count)?\b", shown)), [])
+
     def test_every_rule_evaluates_and_knows_its_metrics(self):
         def healthy():
             groups = json.loads(self.get("/api/v1/rules"))["data"]["groups"]
