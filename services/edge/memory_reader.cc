@@ -71,7 +71,8 @@ std::optional<Hierarchy> FindHierarchy(const std::string& root) {
     if (second == std::string_view::npos) continue;
     const std::string_view controllers = line.substr(first + 1, second - first - 1);
     bool has_memory = false;
-    for (const std::string_view controller : base::Split(controllers, ',')) has_memory = has_memory || controller == "memory";
+    for (const std::string_view controller : base::Split(controllers, ','))
+      has_memory = has_memory || controller == "memory";
     if (!has_memory && (known || !controllers.empty())) continue;
     found.path = line.substr(second + 1);
     found.unified = !has_memory;

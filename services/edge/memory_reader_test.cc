@@ -1,4 +1,5 @@
-// Whose limit is found, and what counts as used, in folders that look like /proc and the control groups of each version.
+// Whose limit is found, and what counts as used, in folders that look like /proc and the control groups of each
+// version.
 #include "services/edge/memory_reader.h"
 
 #include <unistd.h>
@@ -37,9 +38,8 @@ class MemoryReaderTest : public testing::Test {
   }
   void Unified(std::string_view path, std::string_view shown = "/") {
     Write("/proc/self/cgroup", base::StrCat("0::", path, "\n"));
-    Write("/proc/self/mountinfo",
-          base::StrCat("22 1 0:20 / /proc rw - proc proc rw\n30 23 0:26 ", shown,
-                       " /sys/fs/cgroup rw,nosuid shared:4 - cgroup2 cgroup2 rw,nsdelegate\n"));
+    Write("/proc/self/mountinfo", base::StrCat("22 1 0:20 / /proc rw - proc proc rw\n30 23 0:26 ", shown,
+                                               " /sys/fs/cgroup rw,nosuid shared:4 - cgroup2 cgroup2 rw,nsdelegate\n"));
   }
   MemoryReader Reader(uint64_t limit = 0) { return MemoryReader({.limit = limit, .root = root_.string()}); }
 

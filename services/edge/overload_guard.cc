@@ -58,9 +58,8 @@ void OverloadGuard::Enter(OverloadLevel level, const MemoryUse& use) {
 void OverloadGuard::EndIdleSessions() {
   size_t ended = 0;
   for (Worker* worker : parts_.workers) {
-    ended += worker->Do([worker] {
-      return worker->EndIdle(std::max(limits::kShedLeast, worker->sessions() / limits::kShedShare));
-    });
+    ended += worker->Do(
+        [worker] { return worker->EndIdle(std::max(limits::kShedLeast, worker->sessions() / limits::kShedShare)); });
   }
   parts_.metrics.sessions_shed.Increment(static_cast<double>(ended));
 }

@@ -5,34 +5,24 @@
 // JSON: sessions, messages, failures, seconds, and latency percentiles of a message (MAIL to the final reply) in ms.
 // --idle: opens C sessions up to and with AUTH, prints "idle\n", holds them until standard input ends.
 // Exit 1 when anything was refused. One thread, epoll; the peer's certificate is not verified.
-#include <arpa/inet.h>
-#include <netinet/in.h>
-#include <netinet/tcp.h>
 #include <openssl/base64.h>
-#include <openssl/ssl.h>
-#include <poll.h>
 #include <signal.h>
-#include <sys/epoll.h>
-#include <sys/socket.h>
-#include <unistd.h>
 
 #include <algorithm>
-#include <cerrno>
 #include <chrono>
 #include <cstdio>
 #include <cstdlib>
-#include <cstring>
 #include <memory>
 #include <string>
 #include <string_view>
 #include <vector>
 
-#ifndef OPENSSL_IS_BORINGSSL
-#error "compiled against OpenSSL's headers: the dependency on @boringssl//:ssl is missing"
-#endif
+#include "tests/bench/connection.h"
 
 namespace {
 
+using gatepost::bench::Connection;
+using Progress = Connection::Progress;
 using SteadyClock = std::chrono::steady_clock;
 
 struct Options {
@@ -64,14 +54,7 @@ class Session {
 
   // Closes the connection, if any.
   void Reset() {
-    if (ssl_ != nullptr) SSL_free(ssl_);
-    ssl_ = nullptr;
-    if (fd_ >= 0) close(fd_);
-    fd_ = -1;
-    in_.clear();
-    taken_ = 0;
-    out_.clear();
-    written_ = 0;
+    connection_.Close();
     failed_ = false;
   }
 
@@ -79,59 +62,53 @@ class Session {
     Reset();
     ++totals_.started;
     sent_ = 0;
-    fd_ = socket(AF_INET, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
-    if (fd_ < 0) return Fail("socket");
-    int one = 1;
-    setsockopt(fd_, IPPROTO_TCP, TCP_NODELAY, &one, sizeof one);
-    sockaddr_in address{};
-    address.sin_family = AF_INET;
-    address.sin_port = htons(static_cast<uint16_t>(options_.port));
-    if (inet_pton(AF_INET, options_.host.c_str(), &address.sin_addr) != 1) return Fail("--host is not an IPv4 address");
-    if (connect(fd_, reinterpret_cast<sockaddr*>(&address), sizeof address) != 0 && errno != EINPROGRESS) return Fail("connect");
-    epoll_event event{};
-    event.events = EPOLLIN | EPOLLOUT | EPOLLET;
-    event.data.ptr = this;
-    epoll_ctl(poll_, EPOLL_CTL_ADD, fd_, &event);
     phase_ = Phase::kConnect;
-    return true;
+    return connection_.Open(options_.host.c_str(), options_.port, poll_, this) || Fail(connection_.error());
   }
 
   // Goes as far as the socket lets it. False: the session is over (finished or failed).
   bool Step() {
     for (;;) {
       switch (phase_) {
-        case Phase::kConnect: {
-          int error = 0;
-          socklen_t length = sizeof error;
-          getsockopt(fd_, SOL_SOCKET, SO_ERROR, &error, &length);
-          if (error != 0) return Fail(std::strerror(error));
-          sockaddr_in peer;
-          length = sizeof peer;
-          if (getpeername(fd_, reinterpret_cast<sockaddr*>(&peer), &length) != 0) return true;  // still connecting
-          if (options_.tls == "implicit") {
-            StartHandshake(Phase::kGreeting);
-          } else {
-            phase_ = Phase::kGreeting;
+        case Phase::kConnect:
+          switch (connection_.Connected()) {
+            case Progress::kLater:
+              return true;
+            case Progress::kFailed:
+              return Fail(connection_.error());
+            case Progress::kDone:
+              break;
           }
+          phase_ = Phase::kGreeting;
+          if (options_.tls == "implicit") StartHandshake(Phase::kGreeting);
           continue;
-        }
-        case Phase::kHandshake: {
-          int result = SSL_do_handshake(ssl_);
-          if (result == 1) {
-            phase_ = after_handshake_;
-            if (phase_ == Phase::kHelloAgain) Say("EHLO load.example\r\n");
-            continue;
+        case Phase::kHandshake:
+          switch (connection_.Handshake(context_)) {
+            case Progress::kLater:
+              return true;
+            case Progress::kFailed:
+              return Fail(connection_.error());
+            case Progress::kDone:
+              break;
           }
-          int error = SSL_get_error(ssl_, result);
-          if (error == SSL_ERROR_WANT_READ || error == SSL_ERROR_WANT_WRITE) return true;
-          return Fail("TLS handshake");
-        }
+          phase_ = after_handshake_;
+          if (phase_ == Phase::kHelloAgain) Say("EHLO load.example\r\n");
+          continue;
         default:
           break;
       }
-      if (!Flush()) return !failed_;
-      std::string_view reply = Reply();
-      if (failed_) return false;
+      switch (connection_.Flush()) {
+        case Progress::kLater:
+          return true;
+        case Progress::kFailed:
+          return Fail(connection_.error());
+        case Progress::kDone:
+          break;
+      }
+      std::string_view reply = connection_.Reply();
+      if (connection_.failed()) {
+        return Fail(connection_.error() + " in phase " + std::to_string(static_cast<int>(phase_)) + " after " + std::to_string(sent_));
+      }
       if (reply.empty()) return true;
       if (!Answer(reply)) return false;
     }
@@ -148,79 +125,11 @@ class Session {
   }
 
   void StartHandshake(Phase next) {
-    ssl_ = SSL_new(context_);
-    SSL_set_fd(ssl_, fd_);
-    SSL_set_connect_state(ssl_);
     phase_ = Phase::kHandshake;
     after_handshake_ = next;
   }
 
-  void Say(std::string_view octets) { out_.append(octets); }
-
-  // True when all is written. False: not yet, or failed_.
-  bool Flush() {
-    while (written_ < out_.size()) {
-      ssize_t n;
-      size_t left = out_.size() - written_;
-      if (ssl_ != nullptr) {
-        n = SSL_write(ssl_, out_.data() + written_, static_cast<int>(std::min<size_t>(left, 16384)));
-        if (n <= 0) {
-          int error = SSL_get_error(ssl_, static_cast<int>(n));
-          if (error == SSL_ERROR_WANT_READ || error == SSL_ERROR_WANT_WRITE) return false;
-          return Fail("TLS write");
-        }
-      } else {
-        n = write(fd_, out_.data() + written_, left);
-        if (n < 0) {
-          if (errno == EAGAIN) return false;
-          return Fail("write");
-        }
-      }
-      written_ += static_cast<size_t>(n);
-    }
-    out_.clear();
-    written_ = 0;
-    return true;
-  }
-
-  // One whole reply, or empty: none yet, or failed_.
-  std::string_view Reply() {
-    if (taken_ > 0) {
-      in_.erase(0, taken_);
-      taken_ = 0;
-    }
-    for (;;) {
-      size_t begin = 0;
-      for (;;) {
-        size_t end = in_.find("\r\n", begin);
-        if (end == std::string::npos) break;
-        if (end - begin < 4 || in_[begin + 3] != '-') {
-          taken_ = end + 2;
-          return std::string_view(in_).substr(0, end);
-        }
-        begin = end + 2;
-      }
-      char buffer[4096];
-      ssize_t n;
-      if (ssl_ != nullptr) {
-        n = SSL_read(ssl_, buffer, sizeof buffer);
-        if (n <= 0) {
-          int error = SSL_get_error(ssl_, static_cast<int>(n));
-          if (error == SSL_ERROR_WANT_READ || error == SSL_ERROR_WANT_WRITE) return {};
-          Fail("closed by the peer in phase " + std::to_string(static_cast<int>(phase_)) + " after " + std::to_string(sent_) + (n < 0 ? std::string(" ") + std::strerror(errno) : ""));
-          return {};
-        }
-      } else {
-        n = read(fd_, buffer, sizeof buffer);
-        if (n == 0 || (n < 0 && errno != EAGAIN)) {
-          Fail("closed by the peer in phase " + std::to_string(static_cast<int>(phase_)) + " after " + std::to_string(sent_) + (n < 0 ? std::string(" ") + std::strerror(errno) : ""));
-          return {};
-        }
-        if (n < 0) return {};
-      }
-      in_.append(buffer, static_cast<size_t>(n));
-    }
-  }
+  void Say(std::string_view octets) { connection_.Say(octets); }
 
   bool Expect(std::string_view reply, char first) {
     if (!reply.empty() && reply[0] == first) return true;
@@ -329,11 +238,8 @@ class Session {
   const std::string& body_;
   Totals& totals_;
   int poll_;
-  int fd_ = -1;
-  SSL* ssl_ = nullptr;
+  Connection connection_;
   Phase phase_ = Phase::kConnect, after_handshake_ = Phase::kGreeting;
-  std::string in_, out_;
-  size_t taken_ = 0, written_ = 0;
   int sent_ = 0, group_ = 0;
   bool failed_ = false;
   SteadyClock::time_point message_began_;
