@@ -1,5 +1,6 @@
 // Preparation, argon2id, the cache, the verifiers' queue.
 #include <absl/synchronization/notification.h>
+#include <gsasl.h>
 #include <gtest/gtest.h>
 
 #include "services/auth/cores.h"
@@ -12,6 +13,19 @@
 
 namespace gatepost::auth {
 namespace {
+
+// What prepare.cc takes for granted, and does not ask for.
+TEST(PrepareTest, SaslprepLeavesPrintableAsciiAsItIs) {
+  for (int first = 0x20; first <= 0x7e; ++first) {
+    for (int second = 0x20; second <= 0x7e; ++second) {
+      const std::string text = {static_cast<char>(first), static_cast<char>(second)};
+      char* out = nullptr;
+      ASSERT_EQ(gsasl_saslprep(text.c_str(), static_cast<Gsasl_saslprep_flags>(0), &out, nullptr), GSASL_OK) << text;
+      EXPECT_EQ(out, text);
+      gsasl_free(out);
+    }
+  }
+}
 
 TEST(PrepareTest, WhatSaslprepProhibitsAndWhatIsTooLongIsRefused) {
   EXPECT_EQ(PrepareLogin("alice"), "alice");

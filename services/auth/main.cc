@@ -232,9 +232,11 @@ absl::Status Program::Serve() {
   sasl_service_ = std::make_unique<SaslServiceImpl>(host_.calls(), host_.authorizer(), *mechanisms_,
                                                     SaslExchange::Judges{*authenticator_, *admission_, tokens_.get()},
                                                     *revocations_, clock_, log_, metrics_);
-  return host_.Serve({user_service_.get(), group_service_.get(), credential_service_.get(), sasl_service_.get(),
-                      throttle_service_.get()},
-                     {});
+  GATEPOST_RETURN_IF_ERROR(host_.Serve({user_service_.get(), group_service_.get(), credential_service_.get(),
+                                        sasl_service_.get(), throttle_service_.get()},
+                                       {}));
+  sasl_service_->Serve(host_.loops());
+  return absl::OkStatus();
 }
 
 void Program::AddMetrics() {

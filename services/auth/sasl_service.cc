@@ -43,79 +43,18 @@ Failure::Category CategoryOf(Outcome outcome) {
   return Failure::UNAVAILABLE;
 }
 
-// Answers a call that is refused before it begins.
-class RefusedStream final : public grpc::ServerBidiReactor<AuthenticateRequest, AuthenticateResponse> {
- public:
-  explicit RefusedStream(grpc::Status status) { Finish(std::move(status)); }
-  void OnDone() override { delete this; }
-};
-
 }  // namespace
 
-// One stream of one edge. Lock order: Revocations', then the stream's; the service's is never held with either.
-class SaslServiceImpl::Stream final : public grpc::ServerBidiReactor<AuthenticateRequest, AuthenticateResponse>,
-                                      public RevocationSink,
-                                      public std::enable_shared_from_this<Stream> {
+// One stream of one edge, from before it comes. Lock order: Revocations', then the stream's; the service's is never held
+// with either.
+class SaslServiceImpl::Stream final : public RevocationSink, public std::enable_shared_from_this<Stream> {
  public:
-  Stream(SaslServiceImpl& service, rpc::Call call) : service_(service), call_(std::move(call)) {}
+  Stream(SaslServiceImpl& service, rpc::CompletionLoop& loop) : service_(service), loop_(loop) {}
 
-  void Begin(bool draining) {
-    service_.metrics_.streams.Add(1);
-    service_.revocations_.Add(this);
-    absl::MutexLock lock(&mutex_);
-    SendMechanisms();
-    if (draining) SendDraining();
-    if (!ending_) StartRead(&request_);
-  }
-
-  void OnReadDone(bool ok) override {
-    std::optional<Job> job;
-    {
-      absl::MutexLock lock(&mutex_);
-      if (!ok) {
-        half_closed_ = true;
-        return EndWhenEmpty();
-      }
-      if (ending_) return;
-      job = Take(request_);
-      request_.Clear();
-    }
-    // Without the lock: it may be answered on this thread.
-    if (job) Run(*job);
-    absl::MutexLock lock(&mutex_);
-    if (ending_) return;
-    // A peer that does not take its answers is not read from.
-    read_waits_ = out_.size() >= kMostUnsent;
-    if (!read_waits_) StartRead(&request_);
-  }
-
-  void OnWriteDone(bool ok) override {
-    absl::MutexLock lock(&mutex_);
-    writing_ = false;
-    out_.pop_front();
-    if (!ok) End(grpc::Status(grpc::StatusCode::CANCELLED, "the stream is gone"));
-    if (ending_) {
-      FinishWhenIdle();
-      return;
-    }
-    WriteNext();
-    if (read_waits_ && out_.size() < kMostUnsent) {
-      read_waits_ = false;
-      StartRead(&request_);
-    }
-    EndWhenEmpty();
-  }
-
-  void OnCancel() override {
-    absl::MutexLock lock(&mutex_);
-    End(grpc::Status::CANCELLED);
-  }
-
-  void OnDone() override {
-    service_.revocations_.Remove(this);
-    service_.metrics_.streams.Add(-1);
-    service_.calls_.Record(call_, kMethod, /*allowed=*/true, absl::OkStatus());
-    service_.Forget(this);  // Deletes this, unless a verifier still has an answer for it.
+  void Await() {
+    context_.AsyncNotifyWhenDone(gone_.Tag(shared_from_this()));
+    auto* queue = static_cast<grpc::ServerCompletionQueue*>(loop_.queue());
+    service_.RequestAuthenticate(&context_, &stream_, queue, queue, arrived_.Tag(shared_from_this()));
   }
 
   void OnRevoked(const std::string& user, base::WallTime since) override {
@@ -147,6 +86,79 @@ class SaslServiceImpl::Stream final : public grpc::ServerBidiReactor<Authenticat
   }
 
  private:
+  void OnArrived(bool ok) {
+    if (!ok) return gone_.Drop();  // The server stops.
+    std::make_shared<Stream>(service_, loop_)->Await();
+    const absl::Status status = service_.authorizer_.Authorize(context_, kMethod, &call_.caller).status();
+    if (!status.ok()) {
+      service_.calls_.Record(call_, kMethod, /*allowed=*/false, status);
+      absl::MutexLock lock(&mutex_);
+      ending_ = finishing_ = true;
+      stream_.Finish(rpc::ToGrpcStatus(status), refused_.Tag(shared_from_this()));
+      return;
+    }
+    const bool draining = service_.Keep(shared_from_this());
+    service_.metrics_.streams.Add(1);
+    service_.revocations_.Add(this);
+    absl::MutexLock lock(&mutex_);
+    SendMechanisms();
+    if (draining) SendDraining();
+    if (!ending_) Read();
+  }
+
+  void OnRefused(bool /*ok*/) {}
+
+  void OnRead(bool ok) {
+    std::optional<Job> job;
+    {
+      absl::MutexLock lock(&mutex_);
+      if (!ok) {
+        half_closed_ = true;
+        return EndWhenEmpty();
+      }
+      if (ending_) return;
+      job = Take(request_);
+      request_.Clear();
+    }
+    // Without the lock: it may be answered on this thread.
+    if (job) Run(*job);
+    absl::MutexLock lock(&mutex_);
+    if (ending_) return;
+    // A peer that does not take its answers is not read from.
+    read_waits_ = out_.size() >= kMostUnsent;
+    if (!read_waits_) Read();
+  }
+
+  void OnWritten(bool ok) {
+    absl::MutexLock lock(&mutex_);
+    writing_ = false;
+    out_.pop_front();
+    if (!ok) End(grpc::Status(grpc::StatusCode::CANCELLED, "the stream is gone"));
+    if (ending_) {
+      FinishWhenIdle();
+      return;
+    }
+    WriteNext();
+    if (read_waits_ && out_.size() < kMostUnsent) {
+      read_waits_ = false;
+      Read();
+    }
+    EndWhenEmpty();
+  }
+
+  // The call is over for gRPC: finished, or given up by the edge.
+  void OnGone(bool /*ok*/) {
+    absl::MutexLock lock(&mutex_);
+    End(grpc::Status::CANCELLED);
+  }
+
+  void OnFinished(bool /*ok*/) {
+    service_.revocations_.Remove(this);
+    service_.metrics_.streams.Add(-1);
+    service_.calls_.Record(call_, kMethod, /*allowed=*/true, absl::OkStatus());
+    service_.Forget(this);
+  }
+
   struct Exchange {
     std::shared_ptr<SaslExchange> machine;
     std::string name;  // Of the mechanism.
@@ -353,8 +365,10 @@ class SaslServiceImpl::Stream final : public grpc::ServerBidiReactor<Authenticat
   void WriteNext() ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_) {
     if (writing_ || ending_ || out_.empty()) return;
     writing_ = true;
-    StartWrite(&out_.front());
+    stream_.Write(out_.front(), written_.Tag(shared_from_this()));
   }
+
+  void Read() ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_) { stream_.Read(&request_, read_.Tag(shared_from_this())); }
 
   // The edge never says this: one of us has another protocol.
   void Refuse(std::string_view why) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_) {
@@ -380,12 +394,21 @@ class SaslServiceImpl::Stream final : public grpc::ServerBidiReactor<Authenticat
 
   // Never while a write is in flight, and nothing is begun after it.
   void FinishWhenIdle() ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_) {
-    if (writing_ || std::exchange(finished_, true)) return;
-    Finish(status_);
+    if (writing_ || std::exchange(finishing_, true)) return;
+    stream_.Finish(status_, finished_.Tag(shared_from_this()));
   }
 
   SaslServiceImpl& service_;
-  const rpc::Call call_;
+  rpc::CompletionLoop& loop_;
+  grpc::ServerContext context_;
+  grpc::ServerAsyncReaderWriter<AuthenticateResponse, AuthenticateRequest> stream_{&context_};
+  rpc::Operation<Stream> arrived_{loop_, &Stream::OnArrived};
+  rpc::Operation<Stream> refused_{loop_, &Stream::OnRefused};
+  rpc::Operation<Stream> read_{loop_, &Stream::OnRead};
+  rpc::Operation<Stream> written_{loop_, &Stream::OnWritten};
+  rpc::Operation<Stream> finished_{loop_, &Stream::OnFinished};
+  rpc::Operation<Stream> gone_{loop_, &Stream::OnGone};
+  rpc::Call call_;  // Known from the arrival on.
 
   absl::Mutex mutex_;
   AuthenticateRequest request_ ABSL_GUARDED_BY(mutex_);
@@ -394,7 +417,7 @@ class SaslServiceImpl::Stream final : public grpc::ServerBidiReactor<Authenticat
   bool read_waits_ ABSL_GUARDED_BY(mutex_) = false;
   bool half_closed_ ABSL_GUARDED_BY(mutex_) = false;
   bool ending_ ABSL_GUARDED_BY(mutex_) = false;
-  bool finished_ ABSL_GUARDED_BY(mutex_) = false;
+  bool finishing_ ABSL_GUARDED_BY(mutex_) = false;
   grpc::Status status_ ABSL_GUARDED_BY(mutex_);
   Exchanges exchanges_ ABSL_GUARDED_BY(mutex_);
   // Users revoked while exchanges are in flight, with the number of their last revocation.
@@ -402,24 +425,15 @@ class SaslServiceImpl::Stream final : public grpc::ServerBidiReactor<Authenticat
   std::map<std::string, uint64_t> revoked_ ABSL_GUARDED_BY(mutex_);
 };
 
-grpc::ServerBidiReactor<AuthenticateRequest, AuthenticateResponse>* SaslServiceImpl::Authenticate(
-    grpc::CallbackServerContext* context) {
-  rpc::Call call;
-  const absl::Status status = authorizer_.Authorize(*context, kMethod, &call.caller).status();
-  if (!status.ok()) {
-    calls_.Record(call, kMethod, /*allowed=*/false, status);
-    return new RefusedStream(rpc::ToGrpcStatus(status));
-  }
-  auto stream = std::make_shared<Stream>(*this, std::move(call));
-  Stream* const reactor = stream.get();
-  bool draining = false;
-  {
-    absl::MutexLock lock(&mutex_);
-    streams_.emplace(reactor, stream);
-    draining = draining_;
-  }
-  stream->Begin(draining);
-  return reactor;
+void SaslServiceImpl::Serve(const std::vector<std::unique_ptr<rpc::CompletionLoop>>& loops) {
+  for (const auto& loop : loops) std::make_shared<Stream>(*this, *loop)->Await();
+}
+
+bool SaslServiceImpl::Keep(std::shared_ptr<Stream> stream) {
+  absl::MutexLock lock(&mutex_);
+  Stream* const key = stream.get();
+  streams_.emplace(key, std::move(stream));
+  return draining_;
 }
 
 std::vector<std::shared_ptr<SaslServiceImpl::Stream>> SaslServiceImpl::Streams() const {

@@ -1,5 +1,5 @@
-// SaslService on gRPC's callback API: one reactor a stream, one read and one write in flight, many exchanges on it
-// (sasl_service.proto says what is promised). A stream never blocks: passwords go to the verifier's threads.
+// SaslService by completions: one read and one write in flight on a stream, many exchanges (sasl_service.proto says what
+// is promised). A stream never waits for a password's verifier, which has threads of its own; it does wait for the store.
 #pragma once
 
 #include <absl/base/thread_annotations.h>
@@ -20,10 +20,11 @@
 #include "services/base/log.h"
 #include "services/rpc/authorization.h"
 #include "services/rpc/call.h"
+#include "services/rpc/completion_loop.h"
 
 namespace gatepost::auth {
 
-class SaslServiceImpl final : public v1::SaslService::CallbackService {
+class SaslServiceImpl final : public v1::SaslService::AsyncService {
  public:
   // The references outlive the service, and the server on which it is registered.
   SaslServiceImpl(const rpc::Calls& calls, const rpc::Authorizer& authorizer, Mechanisms& mechanisms,
@@ -38,8 +39,8 @@ class SaslServiceImpl final : public v1::SaslService::CallbackService {
         log_(log),
         metrics_(metrics) {}
 
-  grpc::ServerBidiReactor<v1::AuthenticateRequest, v1::AuthenticateResponse>* Authenticate(
-      grpc::CallbackServerContext* context) override;
+  // Takes streams, on every loop of the server with which it was registered, from now on until that stops.
+  void Serve(const std::vector<std::unique_ptr<rpc::CompletionLoop>>& loops);
 
   // Ends exchanges whose client has taken too long; tells edges when other mechanisms can be served. Called every
   // second or so.
@@ -52,6 +53,8 @@ class SaslServiceImpl final : public v1::SaslService::CallbackService {
  private:
   class Stream;
   std::vector<std::shared_ptr<Stream>> Streams() const;
+  // Whether it has to be told at once that the service stops.
+  bool Keep(std::shared_ptr<Stream> stream);
   void Forget(Stream* stream);
 
   const rpc::Calls& calls_;
@@ -65,7 +68,7 @@ class SaslServiceImpl final : public v1::SaslService::CallbackService {
 
   mutable absl::Mutex mutex_;
   bool draining_ ABSL_GUARDED_BY(mutex_) = false;
-  std::map<Stream*, std::shared_ptr<Stream>> streams_ ABSL_GUARDED_BY(mutex_);  // Kept until gRPC is done with them.
+  std::map<Stream*, std::shared_ptr<Stream>> streams_ ABSL_GUARDED_BY(mutex_);  // From a client's call to its end.
 };
 
 }  // namespace gatepost::auth

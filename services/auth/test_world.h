@@ -133,13 +133,14 @@ class TestWorld {
     rpc::ServerOptions options;
     options.listen = "127.0.0.1:0";
     options.identity = pki_.Issue("auth/a");
-    auto server = rpc::StartServer(options, {&users_, &groups_, &credentials_, &sasl}, &port_);
+    auto server = rpc::StartServer(options, {&users_, &groups_, &credentials_, &sasl}, health_);
     EXPECT_TRUE(server.ok()) << server.status();
     server_ = *std::move(server);
+    port_ = server_->port();
+    sasl.Serve(server_->loops());
   }
   ~TestWorld() {
-    server_->Shutdown(std::chrono::system_clock::now());
-    server_->Wait();
+    server_.reset();
     verifier.Stop();
   }
 
@@ -248,7 +249,8 @@ class TestWorld {
 
  private:
   int port_ = 0;
-  std::unique_ptr<grpc::Server> server_;
+  rpc::HealthService health_;
+  std::unique_ptr<rpc::Server> server_;
   std::map<std::string, std::shared_ptr<grpc::Channel>> channels_;
 };
 

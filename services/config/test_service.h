@@ -40,15 +40,14 @@ class TestService {
     rpc::ServerOptions options;
     options.listen = "127.0.0.1:0";
     options.identity = Issue("config/default", true);
-    auto server = rpc::StartServer(options, {&virtual_servers_, &certificates_, &edge_service_, &dns_service_, &watch_}, &port_);
+    auto server = rpc::StartServer(options, {&virtual_servers_, &certificates_, &edge_service_, &dns_service_, &watch_}, health_);
     EXPECT_TRUE(server.ok()) << server.status();
-    if (server.ok()) server_ = *std::move(server);
+    if (!server.ok()) return;
+    server_ = *std::move(server);
+    port_ = server_->port();
   }
   ~TestService() {
-    if (server_ != nullptr) {
-      server_->Shutdown(std::chrono::system_clock::now());
-      server_->Wait();
-    }
+    server_.reset();
     hub_.Stop();
   }
 
@@ -112,7 +111,8 @@ class TestService {
   DnsServiceImpl dns_service_{handler_, catalogue_, world_.dns, world_.clock};
   WatchServiceImpl watch_{calls_, authorizer_, world_.repository, edges_, hub_, clock_, log_, metrics_};
   int port_ = 0;
-  std::unique_ptr<grpc::Server> server_;
+  rpc::HealthService health_;
+  std::unique_ptr<rpc::Server> server_;
   std::map<std::string, std::shared_ptr<grpc::Channel>> channels_;
 };
 

@@ -214,10 +214,12 @@ AuthClient::Options AuthClient::Defaults() {
                       .open_most = limits::kCircuitOpenMost}};
 }
 
-AuthClient::AuthClient(asio::any_io_executor worker, std::shared_ptr<grpc::Channel> channel, base::Gate& gate,
-                       const base::Clock& clock, base::Random& random, Options options, Callbacks callbacks)
+AuthClient::AuthClient(asio::any_io_executor worker, std::shared_ptr<grpc::Channel> channel, rpc::CompletionLoop& loop,
+                       base::Gate& gate, const base::Clock& clock, base::Random& random, Options options,
+                       Callbacks callbacks)
     : executor_(std::move(worker)),
       stub_(auth::v1::SaslService::NewStub(std::move(channel))),
+      loop_(loop),
       gate_(gate),
       clock_(clock),
       random_(random),
@@ -261,7 +263,7 @@ void AuthClient::Open(Slot& slot) {
   if (!pass) return;
   auto line = std::make_shared<Line>(options_.circuit, random_);
   std::weak_ptr<Line> weak = line;  // The stream belongs to the line, or to its exchanges.
-  line->stream = std::make_shared<Stream>(executor_, std::move(pass),
+  line->stream = std::make_shared<Stream>(executor_, loop_, std::move(pass),
                                           Stream::Handlers{.on_message =
                                                                [this, &slot, weak](AuthenticateResponse& message) {
                                                                  if (auto strong = weak.lock()) {
@@ -275,7 +277,7 @@ void AuthClient::Open(Slot& slot) {
                                                            .on_written = WipeCredentials});
   slot.successor = line;
   line->stream->Start(
-      [this](grpc::ClientContext* context, auto* reactor) { stub_->async()->Authenticate(context, reactor); });
+      [this](grpc::ClientContext* context, auto* queue) { return stub_->PrepareAsyncAuthenticate(context, queue); });
 }
 
 void AuthClient::After(Slot& slot, base::Duration delay) {

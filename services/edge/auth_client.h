@@ -51,9 +51,9 @@ class AuthClient final : public AuthService {
     std::function<void(int change)> on_circuit;  // one more stream, or less, that is not asked for want of answers
   };
 
-  // The references outlive the client; `gate` outlives gRPC's streams.
-  AuthClient(asio::any_io_executor worker, std::shared_ptr<grpc::Channel> channel, base::Gate& gate,
-             const base::Clock& clock, base::Random& random, Options options, Callbacks callbacks);
+  // The references outlive the client; `gate` and `loop` outlive gRPC's streams.
+  AuthClient(asio::any_io_executor worker, std::shared_ptr<grpc::Channel> channel, rpc::CompletionLoop& loop,
+             base::Gate& gate, const base::Clock& clock, base::Random& random, Options options, Callbacks callbacks);
   ~AuthClient() override;
 
   void Start();
@@ -97,6 +97,7 @@ class AuthClient final : public AuthService {
 
   const asio::any_io_executor executor_;
   const std::unique_ptr<auth::v1::SaslService::Stub> stub_;
+  rpc::CompletionLoop& loop_;
   base::Gate& gate_;
   const base::Clock& clock_;
   base::Random& random_;

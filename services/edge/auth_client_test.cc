@@ -118,7 +118,7 @@ class AuthClientTest : public testing::Test {
         .on_stream = [this](int change) { streams_.Put(change); },
         .on_circuit = [this](int change) { circuits_.Put(change); }};
     OnWorker([&] {
-      client_ = std::make_unique<AuthClient>(worker_.get_executor(), channel, gate_, clock_, random_, options_,
+      client_ = std::make_unique<AuthClient>(worker_.get_executor(), channel, loop_, gate_, clock_, random_, options_,
                                              std::move(callbacks));
       client_->Start();
     });
@@ -180,6 +180,7 @@ class AuthClientTest : public testing::Test {
   asio::io_context worker_{1};
   asio::executor_work_guard<asio::io_context::executor_type> work_{worker_.get_executor()};
   std::thread thread_;
+  rpc::CompletionLoop loop_;
   base::Gate gate_;
   base::SystemClock clock_;
   base::FakeRandom random_;

@@ -25,10 +25,12 @@ ConfigWatch::Options ConfigWatch::Defaults() {
                  .backoff_most = limits::kBackoffMost};
 }
 
-ConfigWatch::ConfigWatch(asio::any_io_executor control, std::shared_ptr<grpc::Channel> channel, base::Gate& gate,
-                         base::Random& random, Configuration& configuration, Options options)
+ConfigWatch::ConfigWatch(asio::any_io_executor control, std::shared_ptr<grpc::Channel> channel,
+                         rpc::CompletionLoop& loop, base::Gate& gate, base::Random& random,
+                         Configuration& configuration, Options options)
     : executor_(std::move(control)),
       stub_(config::v1::WatchService::NewStub(std::move(channel))),
+      loop_(loop),
       gate_(gate),
       random_(random),
       configuration_(configuration),
@@ -57,7 +59,7 @@ void ConfigWatch::Open() {
   auto channel = std::make_shared<Channel>();
   // The handlers name the channel weakly: the stream belongs to it.
   std::weak_ptr<Channel> weak = channel;
-  channel->stream = std::make_shared<Stream>(executor_, std::move(pass),
+  channel->stream = std::make_shared<Stream>(executor_, loop_, std::move(pass),
                                              Stream::Handlers{.on_message =
                                                                   [this, weak](WatchResponse& message) {
                                                                     if (auto strong = weak.lock())
@@ -70,7 +72,7 @@ void ConfigWatch::Open() {
                                                                   }});
   successor_ = channel;
   channel->stream->Start(
-      [this](grpc::ClientContext* context, auto* reactor) { stub_->async()->Watch(context, reactor); });
+      [this](grpc::ClientContext* context, auto* queue) { return stub_->PrepareAsyncWatch(context, queue); });
   WatchRequest request;
   auto& start = *request.mutable_start();
   start.set_node_id(options_.node_id);

@@ -59,9 +59,9 @@ class ConfigWatch {
   };
   static Options Defaults();
 
-  // The references outlive the watch. `gate` outlives gRPC's streams.
-  ConfigWatch(asio::any_io_executor control, std::shared_ptr<grpc::Channel> channel, base::Gate& gate,
-              base::Random& random, Configuration& configuration, Options options);
+  // The references outlive the watch. `gate` and `loop` outlive gRPC's streams.
+  ConfigWatch(asio::any_io_executor control, std::shared_ptr<grpc::Channel> channel, rpc::CompletionLoop& loop,
+              base::Gate& gate, base::Random& random, Configuration& configuration, Options options);
   ~ConfigWatch();
 
   void Start();
@@ -95,6 +95,7 @@ class ConfigWatch {
 
   const asio::any_io_executor executor_;
   const std::unique_ptr<config::v1::WatchService::Stub> stub_;
+  rpc::CompletionLoop& loop_;
   base::Gate& gate_;
   base::Random& random_;
   Configuration& configuration_;

@@ -135,7 +135,7 @@ class ConfigWatchTest : public testing::Test {
     options.backoff_least = 1ms;
     options.backoff_most = 20ms;
     auto channel = grpc::CreateChannel("127.0.0.1:" + std::to_string(port_), grpc::InsecureChannelCredentials());
-    watch_ = std::make_unique<ConfigWatch>(control_.get_executor(), channel, gate_, random_, configuration_, options);
+    watch_ = std::make_unique<ConfigWatch>(control_.get_executor(), channel, loop_, gate_, random_, configuration_, options);
     thread_ = std::thread([this] { control_.run(); });
     asio::post(control_, [this] { watch_->Start(); });
   }
@@ -169,6 +169,7 @@ class ConfigWatchTest : public testing::Test {
   std::unique_ptr<grpc::Server> server_;
   asio::io_context control_{1};
   asio::executor_work_guard<asio::io_context::executor_type> work_{control_.get_executor()};
+  rpc::CompletionLoop loop_;
   base::Gate gate_;
   base::FakeRandom random_;
   FakeConfiguration configuration_;

@@ -44,6 +44,7 @@
 #include "services/metrics/metrics.h"
 #include "services/net/dns.h"
 #include "services/rpc/channel.h"
+#include "services/rpc/completion_loop.h"
 #include "services/rpc/flags.h"
 #include "services/rpc/health.h"
 #include "services/rpc/identity_files.h"
@@ -178,12 +179,13 @@ int Run(const Options& options) {
   }
 
   rpc::HealthService health;
-  std::unique_ptr<grpc::Server> health_server;
+  std::unique_ptr<rpc::Server> health_server;
   int health_port = 0;
   if (!options.health_listen.empty()) {
-    auto server = rpc::StartPlaintextServer(options.health_listen, &health, &health_port);
+    auto server = rpc::StartPlaintextServer(options.health_listen, health, rpc::CompletionLoop::Driver::kThread);
     if (!server.ok()) return Refuse(base::StrCat("--health-listen: ", Text(server.status())), kFailure);
     health_server = *std::move(server);
+    health_port = health_server->port();
   }
   std::unique_ptr<metrics::Exposer> exposer;
   if (!options.metrics_listen.empty()) {
@@ -193,6 +195,9 @@ int Run(const Options& options) {
   }
 
   // The gate outlives the contexts on which gRPC's streams report; all of them are destroyed in reverse order.
+  // One thread for all of gRPC: the health service's, where there is one.
+  std::optional<rpc::CompletionLoop> own_loop;
+  rpc::CompletionLoop& loop = health_server ? *health_server->loops().front() : own_loop.emplace();
   base::Gate gate;
   asio::io_context control(1);
   auto control_work = asio::make_work_guard(control);
@@ -223,8 +228,8 @@ int Run(const Options& options) {
                 edge_metrics.auth_circuits_open.Add(change);
                 log.Warning(change > 0 ? "auth_circuit_open" : "auth_circuit_closed", {});
               }};
-      parts.auth = std::make_unique<AuthClient>(worker->context().get_executor(), auth_channel, gate, clock, random,
-                                                auth, std::move(callbacks));
+      parts.auth = std::make_unique<AuthClient>(worker->context().get_executor(), auth_channel, loop, gate, clock,
+                                                random, auth, std::move(callbacks));
     }
     worker->Use(parts.auth.get(), parts.transport.get(), parts.transport.get(), parts.lookup.get());
     worker->Run();
@@ -283,8 +288,8 @@ int Run(const Options& options) {
     ConfigWatch::Options watch_options = ConfigWatch::Defaults();
     watch_options.node_id = options.node_id;
     watch_options.version = metrics::BuildVersion();
-    watch = std::make_unique<ConfigWatch>(control.get_executor(), config_channel, gate, random, configurator,
-                                          watch_options);
+    watch = std::make_unique<ConfigWatch>(control.get_executor(), config_channel, loop, gate, random,
+                                          configurator, watch_options);
     watch->Start();
   }
 
@@ -366,7 +371,7 @@ int Run(const Options& options) {
   control.run();
   closer.join();
   health.Shutdown();
-  if (health_server) health_server->Shutdown(std::chrono::system_clock::now());
+  if (health_server) health_server->Stop();
   for (WorkerParts& parts : workers) parts.worker->Join();
   log.Info("end", {});
   return 0;

@@ -1,22 +1,31 @@
 // grpc.health.v1 with the service names "liveness" and "readiness" ("" is readiness). Open to every peer: probes have
-// no role. One instance may serve on several servers: the mutual TLS port and the plaintext one. Thread-safe.
+// no role. One instance serves on several servers: the mutual TLS port and the plaintext one. Thread-safe.
 #pragma once
 
 #include <absl/base/thread_annotations.h>
 #include <absl/synchronization/mutex.h>
 #include <grpcpp/grpcpp.h>
 
-#include <set>
+#include <map>
+#include <memory>
 #include <string>
 
 #include "grpc/health/v1/health.grpc.pb.h"
+#include "services/rpc/completion_loop.h"
 
 namespace gatepost::rpc {
 
-class HealthService final : public grpc::health::v1::Health::CallbackService {
+class HealthService final {
  public:
+  // What is registered with a server.
+  using Registered = grpc::health::v1::Health::AsyncService;
+
   HealthService() = default;
-  ~HealthService() override;
+  ~HealthService();
+
+  // Answers the calls of a server that has started, by completions on the loop of its queue. Both, and this, outlive the
+  // server's calls.
+  void Serve(Registered& server, CompletionLoop& loop);
 
   // Not ready until told otherwise.
   void SetReady(bool ready);
@@ -24,21 +33,16 @@ class HealthService final : public grpc::health::v1::Health::CallbackService {
   // Ends every Watch, so that servers can shut down; readiness is false from now on.
   void Shutdown();
 
-  grpc::ServerUnaryReactor* Check(grpc::CallbackServerContext* context,
-                                  const grpc::health::v1::HealthCheckRequest* request,
-                                  grpc::health::v1::HealthCheckResponse* response) override;
-  grpc::ServerWriteReactor<grpc::health::v1::HealthCheckResponse>* Watch(
-      grpc::CallbackServerContext* context, const grpc::health::v1::HealthCheckRequest* request) override;
-
  private:
-  class Watcher;
+  class CheckCall;
+  class WatchCall;
   grpc::health::v1::HealthCheckResponse::ServingStatus StatusOf(const std::string& service) const
       ABSL_SHARED_LOCKS_REQUIRED(mutex_);
 
   mutable absl::Mutex mutex_;
   bool ready_ ABSL_GUARDED_BY(mutex_) = false;
   bool stopping_ ABSL_GUARDED_BY(mutex_) = false;
-  std::set<Watcher*> watchers_ ABSL_GUARDED_BY(mutex_);
+  std::map<WatchCall*, std::shared_ptr<WatchCall>> watches_ ABSL_GUARDED_BY(mutex_);
 };
 
 }  // namespace gatepost::rpc

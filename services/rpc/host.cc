@@ -3,6 +3,7 @@
 #include <pthread.h>
 #include <time.h>
 
+#include <algorithm>
 #include <cstdio>
 #include <cstdlib>
 #include <utility>
@@ -10,13 +11,14 @@
 #include "services/base/process.h"
 #include "services/base/status_macros.h"
 #include "services/base/strings.h"
-#include "services/rpc/server.h"
 
 namespace gatepost::rpc {
 namespace {
 
 // Edges move to other streams meanwhile.
 constexpr std::chrono::seconds kShutdownDeadline{3};
+// The most that a health probe waits.
+constexpr std::chrono::milliseconds kPause{50};
 
 }  // namespace
 
@@ -64,19 +66,19 @@ absl::Status Host::Open() {
   return absl::OkStatus();
 }
 
-absl::Status Host::Serve(std::vector<grpc::Service*> services, std::vector<base::LogField> fields) {
+absl::Status Host::Serve(const std::vector<grpc::Service*>& services, std::vector<base::LogField> fields) {
   ServerOptions server;
   server.listen = options_.listen;
   server.identity = options_.identity;
   server.reflection = options_.reflection;
-  services.push_back(&health_);
-  int port = 0;
+  server.loops = options_.loops;
   int health_port = 0;
   int metrics_port = 0;
-  GATEPOST_ASSIGN_OR_RETURN(server_, StartServer(server, services, &port));
+  GATEPOST_ASSIGN_OR_RETURN(server_, StartServer(server, services, health_));
   if (!options_.service.health_listen.empty()) {
-    GATEPOST_ASSIGN_OR_RETURN(health_server_,
-                              StartPlaintextServer(options_.service.health_listen, &health_, &health_port));
+    GATEPOST_ASSIGN_OR_RETURN(health_server_, StartPlaintextServer(options_.service.health_listen, health_,
+                                                                   CompletionLoop::Driver::kPoll));
+    health_port = health_server_->port();
   }
   if (!options_.service.metrics_listen.empty()) {
     GATEPOST_ASSIGN_OR_RETURN(exposer_, metrics::Exposer::Start(options_.service.metrics_listen, registry_));
@@ -84,23 +86,26 @@ absl::Status Host::Serve(std::vector<grpc::Service*> services, std::vector<base:
   }
   std::vector<base::LogField> line = {
       {"program", options_.program}, {"version", metrics::BuildVersion()}, {"identity", uri_},
-      {"port", port},                {"health_port", health_port},         {"metrics_port", metrics_port}};
+      {"port", server_->port()},     {"health_port", health_port},         {"metrics_port", metrics_port}};
   line.insert(line.end(), fields.begin(), fields.end());
   log_.Info("started", line);
   return absl::OkStatus();
 }
 
 void Host::Run(const sigset_t& signals, std::chrono::milliseconds interval, const std::function<void()>& tick) {
-  const auto seconds = std::chrono::floor<std::chrono::seconds>(interval);
-  const timespec wait{.tv_sec = seconds.count(), .tv_nsec = std::chrono::nanoseconds(interval - seconds).count()};
+  const timespec wait{.tv_sec = 0, .tv_nsec = std::chrono::nanoseconds(std::min(interval, kPause)).count()};
+  base::MonotonicTime ticked = clock_.Now();
   supervisor_.Ready();
   for (;;) {
     const int signal = sigtimedwait(&signals, nullptr, &wait);
+    if (health_server_ != nullptr) health_server_->loops().front()->Poll();
     if (signal == SIGTERM || signal == SIGINT) return;
     if (signal == SIGHUP) {
       const absl::Status status = denied_->Reload();
       log_.Info("reloaded", {{"error", base::FromAbsl(status.message())}});
     }
+    if (clock_.Now() - ticked < interval) continue;
+    ticked = clock_.Now();
     tick();
   }
 }
@@ -110,11 +115,8 @@ void Host::Stop(const std::function<void()>& drain) {
   supervisor_.Stopping();
   health_.Shutdown();
   drain();
-  server_->Shutdown(std::chrono::system_clock::now() + kShutdownDeadline);
-  server_->Wait();
-  if (health_server_ == nullptr) return;
-  health_server_->Shutdown(std::chrono::system_clock::now());
-  health_server_->Wait();
+  server_->Stop(kShutdownDeadline);
+  if (health_server_ != nullptr) health_server_->Stop();
 }
 
 }  // namespace gatepost::rpc

@@ -32,6 +32,7 @@
 #include "services/rpc/flags.h"
 #include "services/rpc/health.h"
 #include "services/rpc/peer_identity.h"
+#include "services/rpc/server.h"
 
 namespace gatepost::rpc {
 
@@ -54,6 +55,7 @@ struct HostOptions {
   bool reflection = false;
   IdentityFiles identity;
   ServiceFlags service;
+  int loops = 1;  // ServerOptions::loops
 };
 
 class Host {
@@ -72,8 +74,10 @@ class Host {
 
   // Starts the API with `services` (which outlive the host), health and metrics, and logs `started` with `fields`.
   // UNAVAILABLE: an address is taken.
-  absl::Status Serve(std::vector<grpc::Service*> services, std::vector<base::LogField> fields);
-  // Until SIGTERM or SIGINT; SIGHUP reloads the deny list. `tick` runs after each `interval`, or a little sooner.
+  absl::Status Serve(const std::vector<grpc::Service*>& services, std::vector<base::LogField> fields);
+  // Threads of services on completion queues, after Serve().
+  const std::vector<std::unique_ptr<CompletionLoop>>& loops() const { return server_->loops(); }
+  // Until SIGTERM or SIGINT; SIGHUP reloads the deny list. `tick` runs about every `interval`.
   void Run(const sigset_t& signals, std::chrono::milliseconds interval, const std::function<void()>& tick);
   // `drain`: lets streams know that they must end, before the servers close.
   void Stop(const std::function<void()>& drain);
@@ -90,8 +94,8 @@ class Host {
   std::unique_ptr<Authorizer> authorizer_;
   std::unique_ptr<Calls> calls_;
   HealthService health_;
-  std::unique_ptr<grpc::Server> server_;
-  std::unique_ptr<grpc::Server> health_server_;
+  std::unique_ptr<Server> server_;
+  std::unique_ptr<Server> health_server_;  // Polled by Run().
   std::unique_ptr<metrics::Exposer> exposer_;
   base::Supervisor supervisor_;
 };

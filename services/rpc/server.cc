@@ -34,20 +34,41 @@ void SetLimits(const char* name, grpc::ServerBuilder* builder) {
   builder->SetDefaultCompressionAlgorithm(GRPC_COMPRESS_NONE);
 }
 
-absl::StatusOr<std::unique_ptr<grpc::Server>> Start(const std::string& listen, grpc::ServerBuilder* builder,
-                                                    const int* port) {
+// With `loops` queues, each driven by a loop.
+absl::StatusOr<std::unique_ptr<Server>> Start(const std::string& listen, HealthService& health, int loops,
+                                              CompletionLoop::Driver driver, grpc::ServerBuilder* builder,
+                                              const int* port) {
+  auto registered = std::make_unique<HealthService::Registered>();
+  builder->RegisterService(registered.get());
+  std::vector<std::unique_ptr<grpc::ServerCompletionQueue>> queues;
+  for (int i = 0; i < loops; ++i) queues.push_back(builder->AddCompletionQueue());
   std::unique_ptr<grpc::Server> server = builder->BuildAndStart();
+  std::vector<std::unique_ptr<CompletionLoop>> running;
+  for (auto& queue : queues) running.push_back(std::make_unique<CompletionLoop>(std::move(queue), driver));
   if (server == nullptr || *port <= 0) {
     return absl::UnavailableError(
         base::StrCat("cannot listen on ", listen, ": is the address this machine's, and free?"));
   }
-  return server;
+  health.Serve(*registered, *running.front());
+  return std::make_unique<Server>(std::move(registered), std::move(server), std::move(running), *port);
 }
 
 }  // namespace
 
-absl::StatusOr<std::unique_ptr<grpc::Server>> StartServer(const ServerOptions& options,
-                                                          const std::vector<grpc::Service*>& services, int* port) {
+Server::Server(std::unique_ptr<HealthService::Registered> health, std::unique_ptr<grpc::Server> server,
+               std::vector<std::unique_ptr<CompletionLoop>> loops, int port)
+    : health_(std::move(health)), server_(std::move(server)), loops_(std::move(loops)), port_(port) {}
+
+Server::~Server() { Stop(); }
+
+void Server::Stop(std::chrono::milliseconds grace) {
+  server_->Shutdown(std::chrono::system_clock::now() + grace);
+  server_->Wait();
+}
+
+absl::StatusOr<std::unique_ptr<Server>> StartServer(const ServerOptions& options,
+                                                    const std::vector<grpc::Service*>& services,
+                                                    HealthService& health) {
   GATEPOST_RETURN_IF_ERROR(ReadOwnIdentity(options.identity).status());
   grpc::experimental::TlsServerCredentialsOptions tls(
       std::make_shared<grpc::experimental::FileWatcherCertificateProvider>(
@@ -73,20 +94,19 @@ absl::StatusOr<std::unique_ptr<grpc::Server>> StartServer(const ServerOptions& o
   builder.AddChannelArgument(GRPC_ARG_KEEPALIVE_PERMIT_WITHOUT_CALLS, 1);
   builder.AddChannelArgument(GRPC_ARG_HTTP2_MIN_RECV_PING_INTERVAL_WITHOUT_DATA_MS, 10'000);
   builder.AddChannelArgument(GRPC_ARG_HTTP2_MAX_PINGS_WITHOUT_DATA, 0);
-  *port = 0;
-  builder.AddListeningPort(options.listen, grpc::experimental::TlsServerCredentials(tls), port);
+  int port = 0;
+  builder.AddListeningPort(options.listen, grpc::experimental::TlsServerCredentials(tls), &port);
   for (grpc::Service* service : services) builder.RegisterService(service);
-  return Start(options.listen, &builder, port);
+  return Start(options.listen, health, options.loops, CompletionLoop::Driver::kThread, &builder, &port);
 }
 
-absl::StatusOr<std::unique_ptr<grpc::Server>> StartPlaintextServer(const std::string& listen, grpc::Service* health,
-                                                                   int* port) {
+absl::StatusOr<std::unique_ptr<Server>> StartPlaintextServer(const std::string& listen, HealthService& health,
+                                                             CompletionLoop::Driver driver) {
   grpc::ServerBuilder builder;
   SetLimits("health", &builder);
-  *port = 0;
-  builder.AddListeningPort(listen, grpc::InsecureServerCredentials(), port);
-  builder.RegisterService(health);
-  return Start(listen, &builder, port);
+  int port = 0;
+  builder.AddListeningPort(listen, grpc::InsecureServerCredentials(), &port);
+  return Start(listen, health, 1, driver, &builder, &port);
 }
 
 }  // namespace gatepost::rpc

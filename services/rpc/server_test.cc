@@ -55,15 +55,14 @@ class ServerTest : public testing::Test {
     ServerOptions options;
     options.listen = "127.0.0.1:0";
     options.identity = identity;
-    auto server = StartServer(options, {echo_.get(), &health_}, &port_);
+    auto server = StartServer(options, {echo_.get()}, health_);
     ASSERT_TRUE(server.ok()) << server.status();
     server_ = *std::move(server);
+    port_ = server_->port();
   }
   void TearDown() override {
     health_.Shutdown();
-    if (server_ == nullptr) return;
-    server_->Shutdown(std::chrono::system_clock::now());
-    server_->Wait();
+    server_.reset();
   }
   std::string Address(const char* host = "127.0.0.1") const { return std::string(host) + ":" + std::to_string(port_); }
 
@@ -102,7 +101,7 @@ class ServerTest : public testing::Test {
   std::unique_ptr<Calls> calls_;
   std::unique_ptr<Echo> echo_;
   HealthService health_;
-  std::unique_ptr<grpc::Server> server_;
+  std::unique_ptr<Server> server_;
   int port_ = 0;
 };
 
@@ -213,14 +212,13 @@ TEST_F(ServerTest, CertificatesAndBundlesAreReloaded) {
 }
 
 TEST_F(ServerTest, StartSaysWhatIsWrong) {
-  int port = 0;
   ServerOptions options;
   options.listen = "127.0.0.1:0";
-  EXPECT_TRUE(absl::IsFailedPrecondition(StartServer(options, {}, &port).status()));
+  EXPECT_TRUE(absl::IsFailedPrecondition(StartServer(options, {}, health_).status()));
   Start(pki_.Issue("auth/a"));
   options.listen = Address();
   options.identity = pki_.Issue("auth/a");
-  EXPECT_TRUE(absl::IsUnavailable(StartServer(options, {&health_}, &port).status())) << "a port is never shared";
+  EXPECT_TRUE(absl::IsUnavailable(StartServer(options, {}, health_).status())) << "a port is never shared";
 }
 
 // limits.md, Control plane: 4 MiB.
@@ -334,11 +332,10 @@ TEST_F(ServerTest, TheHundredAndFirstStreamWaits) {
 }
 
 TEST_F(ServerTest, HealthIsServedInTheClearAndFollowsReadiness) {
-  int port = 0;
-  auto server = StartPlaintextServer("127.0.0.1:0", &health_, &port);
+  auto server = StartPlaintextServer("127.0.0.1:0", health_, CompletionLoop::Driver::kThread);
   ASSERT_TRUE(server.ok()) << server.status();
   const auto stub =
-      Health::NewStub(grpc::CreateChannel("127.0.0.1:" + std::to_string(port), grpc::InsecureChannelCredentials()));
+      Health::NewStub(grpc::CreateChannel("127.0.0.1:" + std::to_string((*server)->port()), grpc::InsecureChannelCredentials()));
   const auto check = [&](const std::string& service) {
     grpc::ClientContext context;
     HealthCheckRequest request;
@@ -368,7 +365,6 @@ TEST_F(ServerTest, HealthIsServedInTheClearAndFollowsReadiness) {
   EXPECT_FALSE(watch->Read(&response));
   EXPECT_EQ(watch->Finish().error_code(), grpc::StatusCode::UNAVAILABLE);
   EXPECT_EQ(check("readiness"), "NOT_SERVING");
-  (*server)->Shutdown();
 }
 
 }  // namespace

@@ -107,7 +107,7 @@ class SqliteView : public View {
   SqliteView(SqliteStore& store, std::unique_ptr<SqliteConnection> reader, int64_t revision)
       : store_(store), reader_(std::move(reader)), revision_(revision) {}
   ~SqliteView() override {
-    if (reader_->ExecuteRaw("COMMIT") == SQLITE_OK) store_.Return(std::move(reader_));
+    if (reader_->Prepare("COMMIT").Step() == SQLITE_DONE) store_.Return(std::move(reader_));
   }
 
   int64_t revision() const override { return revision_; }
@@ -230,7 +230,7 @@ absl::StatusOr<std::unique_ptr<View>> SqliteStore::Read() {
   if (reader == nullptr) {
     GATEPOST_ASSIGN_OR_RETURN(reader, SqliteConnection::Open(options_.path));
   }
-  GATEPOST_RETURN_IF_ERROR(reader->Execute("BEGIN"));
+  if (const int code = reader->Prepare("BEGIN").Step(); code != SQLITE_DONE) return reader->Error(code, "begin");
   // The first SELECT fixes what the whole transaction sees.
   absl::StatusOr<int64_t> revision = reader->QueryInt("SELECT revision FROM meta");
   if (!revision.ok()) return revision.status();

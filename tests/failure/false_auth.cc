@@ -119,8 +119,8 @@ int main(int argc, char** argv) {
   options.identity.cert = argv[2];
   options.identity.key = argv[3];
   options.identity.ca = argv[4];
-  int port = 0;
-  auto server = gatepost::rpc::StartServer(options, {&service}, &port);
+  gatepost::rpc::HealthService health;
+  auto server = gatepost::rpc::StartServer(options, {&service}, health);
   if (!server.ok()) {
     std::fprintf(stderr, "false_auth: %s\n", server.status().ToString().c_str());
     return 1;
@@ -128,7 +128,5 @@ int main(int argc, char** argv) {
   char octet = 0;
   while (read(STDIN_FILENO, &octet, 1) > 0) {
   }
-  (*server)->Shutdown(std::chrono::system_clock::now());
-  (*server)->Wait();
   return 0;
 }
