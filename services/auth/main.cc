@@ -53,6 +53,8 @@ constexpr char kProgram[] = "gatepost-auth";
 // How soon credentials that found no verifier are told so, and idle exchanges ended.
 constexpr std::chrono::milliseconds kTick{100};
 constexpr std::chrono::seconds kHealthCheck{1};
+// Threads of SaslService where a read of the store waits for the network (ADR 008).
+constexpr int kLoopsThatWait = 4;
 
 struct Options {
   std::string listen = "127.0.0.1:2060";
@@ -168,8 +170,9 @@ Program::Program(const Options& options, const rpc::Process& process)
       metrics_(registry_),
       throttle_metrics_(registry_),
       directory_metrics_(registry_),
-      host_({kProgram, rpc::Role::kAuth, options.listen, options.reflection, options.identity, options.service}, clock_,
-            log_, registry_) {}
+      host_({kProgram, rpc::Role::kAuth, options.listen, options.reflection, options.identity, options.service,
+             store::IsRemote(options.database) ? kLoopsThatWait : 1},
+            clock_, log_, registry_) {}
 
 absl::Status Program::OpenStore() {
   GATEPOST_ASSIGN_OR_RETURN(const store::SealingKey key, store::SealingKey::FromFile(options_.master_key_file));

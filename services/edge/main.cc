@@ -1,5 +1,6 @@
 // gatepost-edge: builds everything, passes it down, runs until a signal. Exit codes: 0 drained, 1 failure, 2 bad usage
 // or configuration.
+#include <absl/synchronization/mutex.h>
 #include <google/protobuf/text_format.h>
 #include <unistd.h>
 
@@ -135,6 +136,8 @@ absl::StatusOr<config::v1::Unit> ReadStaticConfig(const std::string& path) {
 
 int Run(const Options& options) {
   base::HardenProcess();
+  // As in rpc::RunProgram.
+  absl::SetMutexDeadlockDetectionMode(absl::OnDeadlockCycle::kIgnore);
   const uint64_t files = base::RaiseFileLimit();
   base::SystemClock clock;
   base::SystemRandom random;

@@ -9,13 +9,17 @@
 
 namespace gatepost::store {
 
+bool IsRemote(std::string_view database) {
+  return database.starts_with("postgresql://") || database.starts_with("postgres://");
+}
+
 absl::StatusOr<std::unique_ptr<RecordStore>> OpenRecordStore(const StoreOptions& options, const base::Clock& clock,
                                                              base::Random& random) {
   const auto on_fatal = [program = options.program](std::string_view reason) {
     std::fprintf(stderr, "%s: %.*s\n", program.c_str(), static_cast<int>(reason.size()), reason.data());
     _exit(1);
   };
-  if (options.database.starts_with("postgresql://") || options.database.starts_with("postgres://")) {
+  if (IsRemote(options.database)) {
     PostgresOptions postgres;
     postgres.uri = options.database;
     postgres.password_file = options.password_file;

@@ -31,6 +31,9 @@ struct StoreOptions {
   std::string program;     // Said on stderr when the process must end.
 };
 
+// Whether a read of the store waits for the network.
+bool IsRemote(std::string_view database);
+
 // The codes of OpenSqliteStore and OpenPostgresStore. Ends the process, with a line on stderr, when the store's history
 // is not what it was any more: the next start finds out what there is. `clock` and `random` outlive the store.
 absl::StatusOr<std::unique_ptr<RecordStore>> OpenRecordStore(const StoreOptions& options, const base::Clock& clock,
