@@ -95,6 +95,7 @@ asio::awaitable<std::error_code> TcpStream::Wait(asio::ip::tcp::socket::wait_typ
     watch_->End(read);
     // An interrupt that came too late is over with the wait that it was for: it must not end another one.
     const bool interrupted = read && std::exchange(watch_->interrupted, false);
+    if (!error && read) spoke_ = false;
     if (!error) co_return error;
     if (error != asio::error::operation_aborted || !socket_.is_open() || interrupted) co_return error;
     // Cancelled by a deadline: by ours, or by the other direction's, which is none of our business.
@@ -112,7 +113,9 @@ asio::awaitable<std::error_code> TcpStream::WaitToWrite(bool read_deadline) {
 bool TcpStream::ReadableNow() {
   char octet;
   const ssize_t n = ::recv(socket_.native_handle(), &octet, 1, MSG_PEEK | MSG_DONTWAIT);
-  return n >= 0 || (errno != EAGAIN && errno != EWOULDBLOCK);
+  const bool readable = n >= 0 || (errno != EAGAIN && errno != EWOULDBLOCK);
+  if (readable) spoke_ = false;
+  return readable;
 }
 
 asio::awaitable<std::error_code> TcpStream::WaitReadable() {
@@ -121,19 +124,34 @@ asio::awaitable<std::error_code> TcpStream::WaitReadable() {
 }
 
 asio::awaitable<IoResult> TcpStream::ReadSome(std::span<char> space) {
+  // Who has just spoken waits for the answer: to look for it first would be one vain system call. And unlike a wait, a
+  // receive that waits needs not be told to the kernel each time.
+  bool look = !std::exchange(spoke_, false);
   for (;;) {
     if (!socket_.is_open()) co_return IoResult{asio::error::bad_descriptor, 0};
-    const ssize_t n = ::recv(socket_.native_handle(), space.data(), space.size(), MSG_DONTWAIT);
-    if (n > 0) co_return IoResult{{}, static_cast<size_t>(n)};
-    if (n == 0) co_return IoResult{asio::error::eof, 0};
-    if (errno == EINTR) continue;
-    if (errno != EAGAIN && errno != EWOULDBLOCK) co_return IoResult{{errno, std::system_category()}, 0};
-    const std::error_code error = co_await WaitToRead(true);
-    if (error) co_return IoResult{error, 0};
+    const bool too_late = watch_->read_deadline <= std::chrono::steady_clock::now();
+    if (look || too_late) {
+      const ssize_t n = ::recv(socket_.native_handle(), space.data(), space.size(), MSG_DONTWAIT);
+      if (n > 0) co_return IoResult{{}, static_cast<size_t>(n)};
+      if (n == 0) co_return IoResult{asio::error::eof, 0};
+      if (errno == EINTR) continue;
+      if (errno != EAGAIN && errno != EWOULDBLOCK) co_return IoResult{{errno, std::system_category()}, 0};
+      if (too_late) co_return IoResult{std::make_error_code(std::errc::timed_out), 0};
+    }
+    watch_->Begin(this, true);
+    std::error_code error;
+    const size_t n = co_await socket_.async_receive(asio::buffer(space.data(), space.size()),
+                                                    asio::redirect_error(asio::use_awaitable, error));
+    watch_->End(true);
+    const bool interrupted = std::exchange(watch_->interrupted, false);
+    if (!error) co_return IoResult{{}, n};
+    if (error != asio::error::operation_aborted || !socket_.is_open() || interrupted) co_return IoResult{error, 0};
+    look = false;  // As in Wait().
   }
 }
 
 asio::awaitable<std::error_code> TcpStream::Write(std::span<const std::string_view> pieces) {
+  spoke_ = true;
   size_t offset = 0;  // within the first piece that is left
   while (!pieces.empty()) {
     if (offset == pieces.front().size()) {

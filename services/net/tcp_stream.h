@@ -42,6 +42,7 @@ class TcpStream final : public Stream {
 
   asio::ip::tcp::socket socket_;
   std::shared_ptr<Watch> watch_;
+  bool spoke_ = false;  // Write() came last: nothing is known to be there to read
   base::Endpoint peer_;
   base::Endpoint local_;
 };

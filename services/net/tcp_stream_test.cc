@@ -107,6 +107,52 @@ TEST_F(TcpStreamTest, AReadPastItsDeadlineTimesOutAndTheStreamGoesOn) {
   EXPECT_EQ(result.n, 4u);
 }
 
+TEST_F(TcpStreamTest, WhatIsThereIsReadThoughTheDeadlineIsOver) {
+  std::error_code error;
+  Run(WriteText(*server_, "question", &error));  // Whoever has spoken waits before it looks.
+  Run(WriteText(*client_, "answer", &error));
+  IoResult result;
+  server_->SetReadDeadline(In(milliseconds(0)));
+  Run(Read(*server_, &result));
+  EXPECT_FALSE(result.ec) << result.ec.message();
+  EXPECT_EQ(result.n, 6u);
+  Run(WriteText(*server_, "question", &error));
+  Run(Read(*server_, &result));
+  EXPECT_EQ(result.ec, std::errc::timed_out);
+}
+
+// However reads that look first and reads that wait first follow each other, and wherever octets stay behind, none is
+// waited for that is there already.
+TEST_F(TcpStreamTest, AnswersAreReadWheneverTheyCame) {
+  const auto read = [](TcpStream& stream, size_t most, std::string* got) -> asio::awaitable<void> {
+    std::array<char, 64> space;
+    const IoResult result = co_await stream.ReadSome(std::span(space).first(most));
+    EXPECT_FALSE(result.ec) << result.ec.message();
+    got->assign(space.data(), result.n);
+  };
+  std::error_code error;
+  std::string got;
+  server_->SetReadDeadline(In(seconds(20)));
+  for (int round = 0; round < 3; ++round) {
+    Run(WriteText(*server_, "question", &error));
+    Run(WriteText(*client_, "first answer", &error));  // It is there before it is waited for.
+    Run(read(*server_, 64, &got));
+    EXPECT_EQ(got, "first answer");
+    Run(WriteText(*server_, "question", &error));
+    asio::co_spawn(context_, WriteText(*client_, "second", &ignored_), asio::detached);  // It comes while it is.
+    Run(read(*server_, 64, &got));
+    EXPECT_EQ(got, "second");
+    Run(WriteText(*client_, "three, of which a part stays behind", &error));
+    Run(read(*server_, 5, &got));
+    EXPECT_EQ(got, "three");
+    Run(WriteText(*server_, "question", &error));
+    Run(read(*server_, 4, &got));
+    EXPECT_EQ(got, ", of");
+    Run(read(*server_, 64, &got));
+    EXPECT_EQ(got, " which a part stays behind");
+  }
+}
+
 TEST_F(TcpStreamTest, ADeadlineMayMoveEarlierAndLaterWhileAReadWaits) {
   IoResult result;
   server_->SetReadDeadline(In(seconds(60)));
