@@ -220,9 +220,10 @@ ServerMetrics::ServerMetrics(metrics::Registry& registry, const std::string& id)
   upstream_open_ = registry.AddGauge("gatepost_edge_upstream_open_connections",
                                      "Connections to next hops that sessions hold now", {{"virtual_server", id}});
   for (const bool good : {false, true}) {
-    upstream_reused_[good ? 1 : 0] = registry.AddCounter(
-        "gatepost_edge_upstream_reused_total", "Connections that a session had left for the next one, by what became of it",
-        {{"virtual_server", id}, {"outcome", good ? "taken_over" : "replaced"}});
+    upstream_reused_[good ? 1 : 0] =
+        registry.AddCounter("gatepost_edge_upstream_reused_total",
+                            "Connections that a session had left for the next one, by what became of it",
+                            {{"virtual_server", id}, {"outcome", good ? "taken_over" : "replaced"}});
   }
   upstream_misconfigured_ =
       registry.AddCounter("gatepost_edge_upstream_misconfigured_total",

@@ -65,10 +65,10 @@ asio::awaitable<smtp::Event> SessionDriver::Perform(smtp::Action& action) {
     co_return smtp::UpstreamDone{co_await options_.upstream->Finish(finish->pieces, finish->end_read)};
   }
   if (const auto* open = std::get_if<smtp::OpenTransaction>(&action)) {
-    co_return smtp::UpstreamDone{co_await options_.upstream->Open(*open->mail, *open->recipient, open->client)};
+    co_return smtp::UpstreamDone{co_await options_.upstream->Open(*open)};
   }
   if (const auto* add = std::get_if<smtp::AddRecipient>(&action)) {
-    co_return smtp::UpstreamDone{co_await options_.upstream->AddRecipient(*add->recipient)};
+    co_return smtp::UpstreamDone{co_await options_.upstream->AddRecipient(*add)};
   }
   if (const auto* ask = std::get_if<smtp::LookUpClientName>(&action)) {
     const VirtualServerRuntime& server = *options_.virtual_server;

@@ -58,24 +58,23 @@ void Upstream::CloseStream() {
   reset_due_ = false;
 }
 
-asio::awaitable<UpstreamOutcome> Upstream::Open(const smtp::MailCommand& mail, const smtp::RcptCommand& recipient,
-                                                const smtp::ClientIdentity* client) {
+asio::awaitable<UpstreamOutcome> Upstream::Open(smtp::OpenTransaction transaction) {
   opening_ = options_.clock->Now() + options_.route->timeouts.opening;
   std::optional<UpstreamOutcome> outcome;
-  if (connected()) outcome = co_await OpenAgain(mail, recipient, client);
+  if (connected()) outcome = co_await OpenAgain(transaction);
   if (!outcome) {
     Drop();
-    identity_ = client;
+    identity_ = transaction.client;
     // Nobody takes over a connection who has to be introduced: it would have to be told of two clients.
-    may_take_over_ = options_.pool != nullptr && client == nullptr && !options_.route->proxy_header;
-    outcome = co_await OpenOnAnother(mail, recipient);
+    may_take_over_ = options_.pool != nullptr && identity_ == nullptr && !options_.route->proxy_header;
+    outcome = co_await OpenOnAnother(transaction);
     if (from_pool_ && !outcome->accepted() && NotItsOwn(*outcome)) {
       options_.pool->Forget(*options_.route, endpoint_);
       if (options_.observer != nullptr) options_.observer->OnTakenOver(false);
       co_await Quit();
       Drop();
       may_take_over_ = false;
-      outcome = co_await OpenOnAnother(mail, recipient);
+      outcome = co_await OpenOnAnother(transaction);
     } else if (from_pool_ && options_.observer != nullptr) {
       options_.observer->OnTakenOver(true);
     }
@@ -86,18 +85,19 @@ asio::awaitable<UpstreamOutcome> Upstream::Open(const smtp::MailCommand& mail, c
   co_return *std::move(outcome);
 }
 
-asio::awaitable<UpstreamOutcome> Upstream::OpenOnAnother(const smtp::MailCommand& mail,
-                                                         const smtp::RcptCommand& recipient) {
+asio::awaitable<UpstreamOutcome> Upstream::OpenOnAnother(smtp::OpenTransaction transaction) {
   from_pool_ = false;
   UpstreamOutcome outcome = co_await Connect(opening_);
-  if (outcome.accepted()) co_return co_await Drive(client_->MailAndRcpt(mail, recipient));
+  if (outcome.accepted()) co_return co_await Drive(Begin(transaction));
   outcome.whole_transaction = true;
   co_return outcome;
 }
 
-asio::awaitable<std::optional<UpstreamOutcome>> Upstream::OpenAgain(const smtp::MailCommand& mail,
-                                                                    const smtp::RcptCommand& recipient,
-                                                                    const smtp::ClientIdentity* client) {
+ClientSession::Action Upstream::Begin(const smtp::OpenTransaction& transaction) {
+  return client_->MailAndRcpt(*transaction.mail, *transaction.recipient, transaction.data_follows);
+}
+
+asio::awaitable<std::optional<UpstreamOutcome>> Upstream::OpenAgain(smtp::OpenTransaction transaction) {
   // It may have died since the transaction before, or die now: then a new one is as good.
   const std::optional<ClientSession::Event> early = co_await SpokeEarly();
   if (early) co_return std::nullopt;
@@ -109,16 +109,16 @@ asio::awaitable<std::optional<UpstreamOutcome>> Upstream::OpenAgain(const smtp::
     co_await Drive(client_->Reset());
     reset_due_ = false;
   }
-  if (connected() && client != nullptr) co_await Drive(client_->Identify(*client));
+  if (connected() && transaction.client != nullptr) co_await Drive(client_->Identify(*transaction.client));
   if (!connected()) co_return std::nullopt;
-  UpstreamOutcome outcome = co_await Drive(client_->MailAndRcpt(mail, recipient));
+  UpstreamOutcome outcome = co_await Drive(Begin(transaction));
   if (!connected() && outcome.kind == UpstreamOutcome::Kind::kLost) co_return std::nullopt;
   co_return outcome;
 }
 
-asio::awaitable<UpstreamOutcome> Upstream::AddRecipient(const smtp::RcptCommand& recipient) {
+asio::awaitable<UpstreamOutcome> Upstream::AddRecipient(smtp::AddRecipient recipient) {
   if (!connected()) co_return UpstreamOutcome::Failed(UpstreamOutcome::Kind::kLost);
-  co_return co_await Drive(client_->Rcpt(recipient));
+  co_return co_await Drive(client_->Rcpt(*recipient.recipient, recipient.data_follows));
 }
 
 asio::awaitable<UpstreamOutcome> Upstream::BeginData() {

@@ -4,8 +4,8 @@
 // for the session's later transactions. An upstream connection belongs to one client session at a time; the session may
 // leave it to a pool at its end, and take one over instead of connecting: upstream_pool.h says when, and why nothing of
 // one client can then reach another's transaction. A connection that has died between transactions is replaced by a new
-// one, once, before a recipient has been accepted; on one that was taken over, so is whatever answer to MAIL that is not
-// 2yz: only a connection of its own decides about a transaction. Nothing is ever sent twice after a dot.
+// one, once, before a recipient has been accepted; on one that was taken over, so is whatever answer to MAIL that is
+// not 2yz: only a connection of its own decides about a transaction. Nothing is ever sent twice after a dot.
 //
 // Thread rule: the worker's thread; one operation at a time.
 #pragma once
@@ -25,6 +25,7 @@
 #include "services/net/proxy_header.h"
 #include "services/net/stream.h"
 #include "services/smtp/client_session.h"
+#include "services/smtp/session_events.h"
 #include "services/smtp/upstream_outcome.h"
 
 namespace gatepost::edge {
@@ -86,10 +87,9 @@ class Upstream {
   Upstream(const Upstream&) = delete;
   Upstream& operator=(const Upstream&) = delete;
 
-  // `client`: nullptr where the next hop is not told. All three outlive the call.
-  asio::awaitable<smtp::UpstreamOutcome> Open(const smtp::MailCommand& mail, const smtp::RcptCommand& recipient,
-                                              const smtp::ClientIdentity* client);
-  asio::awaitable<smtp::UpstreamOutcome> AddRecipient(const smtp::RcptCommand& recipient);
+  // What the action points to outlives the call.
+  asio::awaitable<smtp::UpstreamOutcome> Open(smtp::OpenTransaction transaction);
+  asio::awaitable<smtp::UpstreamOutcome> AddRecipient(smtp::AddRecipient recipient);
   asio::awaitable<smtp::UpstreamOutcome> BeginData();
   asio::awaitable<smtp::UpstreamOutcome> SendBody(std::span<const std::string_view> pieces);
   // `end_read`: when our client's last octet was read.
@@ -111,12 +111,10 @@ class Upstream {
 
  private:
   // MAIL on the connection that is kept; nothing: there is none that lives, or none that takes another transaction.
-  asio::awaitable<std::optional<smtp::UpstreamOutcome>> OpenAgain(const smtp::MailCommand& mail,
-                                                                  const smtp::RcptCommand& recipient,
-                                                                  const smtp::ClientIdentity* client);
+  asio::awaitable<std::optional<smtp::UpstreamOutcome>> OpenAgain(smtp::OpenTransaction transaction);
   // A connection, of the pool's or a new one, then MAIL and RCPT on it.
-  asio::awaitable<smtp::UpstreamOutcome> OpenOnAnother(const smtp::MailCommand& mail,
-                                                       const smtp::RcptCommand& recipient);
+  asio::awaitable<smtp::UpstreamOutcome> OpenOnAnother(smtp::OpenTransaction transaction);
+  smtp::ClientSession::Action Begin(const smtp::OpenTransaction& transaction);
   asio::awaitable<smtp::UpstreamOutcome> Connect(base::MonotonicTime deadline);
   // One of the pool's, if one is left that lives.
   asio::awaitable<bool> TakeOver(const Route::Hop& hop, const base::Endpoint& endpoint);

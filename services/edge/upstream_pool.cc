@@ -14,8 +14,8 @@ namespace {
 // How often idle connections are looked at.
 constexpr std::chrono::seconds kSweep{1};
 
-// The answer is not waited for: it changes nothing (as Postfix's smtp_skip_quit_response). A value, with everything that
-// it needs: it may outlive the pool.
+// The answer is not waited for: it changes nothing (as Postfix's smtp_skip_quit_response). A value, with everything
+// that it needs: it may outlive the pool.
 asio::awaitable<void> SayQuit(UpstreamConnection connection, base::MonotonicTime deadline) {
   const smtp::ClientSession::Action action = connection.conversation->Quit();
   if (const auto* write = std::get_if<smtp::ClientSession::Write>(&action)) {
@@ -36,8 +36,8 @@ UpstreamPool::~UpstreamPool() = default;
 
 bool UpstreamPool::MayBeKept(const UpstreamConnection& connection, base::MonotonicTime now) const {
   const smtp::ClientSession& conversation = *connection.conversation;
-  return !shut_ && options_.most > 0 && conversation.spotless() && conversation.transactions() < options_.transactions &&
-         now - connection.opened < options_.age &&
+  return !shut_ && options_.most > 0 && conversation.spotless() &&
+         conversation.transactions() < options_.transactions && now - connection.opened < options_.age &&
          budget_.used() * 100 <= budget_.most() * limits::kIdleBudgetPercent;
 }
 
@@ -119,9 +119,8 @@ void UpstreamPool::Schedule() {
 
 void UpstreamPool::Sweep() {
   const base::MonotonicTime now = clock_.Now();
-  CloseWhere([&](const Idle& idle) {
-    return now - idle.since >= options_.idle || idle.connection.stream->ReadableNow();
-  });
+  CloseWhere(
+      [&](const Idle& idle) { return now - idle.since >= options_.idle || idle.connection.stream->ReadableNow(); });
 }
 
 }  // namespace gatepost::edge

@@ -68,16 +68,15 @@ struct Server {
   }
 };
 
-// The system's, which a test can move on: sockets go by the system's, too.
-class MovedClock final : public base::Clock {
+// Stands still from the system's time on, by which sockets go, until a test moves it.
+class StoppedClock final : public base::Clock {
  public:
-  base::MonotonicTime Now() const override { return system_.Now() + moved_; }
-  base::WallTime WallNow() const override { return system_.WallNow(); }
-  void Advance(base::Duration by) { moved_ += by; }
+  base::MonotonicTime Now() const override { return now_; }
+  base::WallTime WallNow() const override { return base::SystemClock().WallNow(); }
+  void Advance(base::Duration by) { now_ += by; }
 
  private:
-  base::SystemClock system_;
-  base::Duration moved_{};
+  base::MonotonicTime now_ = base::SystemClock().Now();
 };
 
 struct Counted final : UpstreamObserver {
@@ -95,9 +94,7 @@ class UpstreamPoolTest : public testing::Test {
     MakePool({});
   }
 
-  void MakePool(UpstreamPool::Options options) {
-    pool_.emplace(context_.get_executor(), clock_, budget_, options);
-  }
+  void MakePool(UpstreamPool::Options options) { pool_.emplace(context_.get_executor(), clock_, budget_, options); }
 
   // A next hop that lives no longer than what is idle at it: who waits there for its end would wait for ever.
   class NextHop : public FakeUpstream {
@@ -142,7 +139,7 @@ class UpstreamPoolTest : public testing::Test {
   UpstreamOutcome Open(Upstream& upstream, std::string_view sender, const smtp::ClientIdentity* identity = nullptr) {
     mail_.path.mailbox = {std::string(sender), "a.example"};
     recipient_.path.mailbox = {std::string(sender), "b.example"};
-    return Run(upstream.Open(mail_, recipient_, identity));
+    return Run(upstream.Open({.mail = &mail_, .recipient = &recipient_, .client = identity}));
   }
   UpstreamOutcome Send(Upstream& upstream, std::string_view sender, const smtp::ClientIdentity* identity = nullptr) {
     UpstreamOutcome outcome = Open(upstream, sender, identity);
@@ -165,7 +162,7 @@ class UpstreamPoolTest : public testing::Test {
   }
 
   asio::io_context context_{1};
-  MovedClock clock_;
+  StoppedClock clock_;
   Transport transport_;
   Budget budget_{100};
   Counted counted_;
@@ -223,7 +220,7 @@ TEST_F(UpstreamPoolTest, ConnectionIsLeftOnlyAfterAnAcceptedMessageAndNoRefusal)
       [&](Upstream& upstream) {  // one of two recipients refused
         Open(upstream, "one");
         recipient_.path.mailbox.local = "refused";
-        Run(upstream.AddRecipient(recipient_));
+        Run(upstream.AddRecipient({.recipient = &recipient_}));
         Run(upstream.BeginData());
         const std::array<std::string_view, 1> pieces{"one\r\n"};
         Run(upstream.Finish(pieces, clock_.Now()));
@@ -296,7 +293,8 @@ TEST_F(UpstreamPoolTest, ConnectionThatSpokeWhileIdleIsNotTakenOver) {
 
 // What the next hop has against the connection is not the transaction's affair.
 TEST_F(UpstreamPoolTest, MailThatIsNotAcceptedOnATakenConnectionIsSaidAgainOnAFreshOne) {
-  for (const char* answer : {"421 4.7.0 too many messages\r\n", "452 4.3.2 too many messages\r\n", "503 5.5.1 no\r\n", ""}) {
+  for (const char* answer :
+       {"421 4.7.0 too many messages\r\n", "452 4.3.2 too many messages\r\n", "503 5.5.1 no\r\n", ""}) {
     SCOPED_TRACE(answer);
     NextHop server(this, [&](Peer& peer, int number) {
       Server serving;
@@ -456,11 +454,11 @@ TEST_F(UpstreamPoolTest, AsManyIdleInAllAsAllowedThenTheOldestGoes) {
   EXPECT_EQ(budget_.used(), 2u);
 }
 
-TEST_F(UpstreamPoolTest, ConnectionThatHasIdledTooLongIsNotTaken) {
+TEST_F(UpstreamPoolTest, ConnectionIsTakenJustBeforeItHasIdledTooLongAndNotThen) {
   NextHop server(this, [](Peer& peer, int) { Server().Serve(peer); });
   route_->hops = {To(server)};
   ASSERT_TRUE(SendAndLeave("one").accepted());
-  clock_.Advance(limits::kUpstreamIdle - 1s);
+  clock_.Advance(limits::kUpstreamIdle - 1ms);
   ASSERT_TRUE(SendAndLeave("two").accepted());
   EXPECT_EQ(counted_.taken_over, 1);
   clock_.Advance(limits::kUpstreamIdle);
@@ -480,13 +478,13 @@ TEST_F(UpstreamPoolTest, ConnectionThatHasIdledTooLongIsClosedWithQuit) {
   EXPECT_TRUE(server.Received(1).at(0).ends_with("QUIT\r\n"));
 }
 
-TEST_F(UpstreamPoolTest, ConnectionThatIsTooOldIsNotLeft) {
+TEST_F(UpstreamPoolTest, ConnectionIsLeftJustBelowItsAgeAndNotAtIt) {
   for (const bool old : {false, true}) {
     NextHop server(this, [](Peer& peer, int) { Server().Serve(peer); });
     route_->hops = {To(server)};
     const auto session = Session();
     ASSERT_TRUE(Send(*session, "one").accepted());
-    clock_.Advance(old ? base::Duration(limits::kUpstreamAge) : limits::kUpstreamAge - 10s);
+    clock_.Advance(old ? base::Duration(limits::kUpstreamAge) : limits::kUpstreamAge - 1ms);
     session->Leave();
     EXPECT_EQ(pool_->size(), old ? 0u : 1u);
   }

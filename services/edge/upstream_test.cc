@@ -63,7 +63,7 @@ class UpstreamTest : public testing::Test {
     std::string ignored;
     std::string& name = step == nullptr ? ignored : *step;
     name = "open";
-    UpstreamOutcome outcome = Run(upstream.Open(mail_, recipient_, identity_));
+    UpstreamOutcome outcome = Run(upstream.Open({.mail = &mail_, .recipient = &recipient_, .client = identity_}));
     if (!outcome.accepted()) return outcome;
     name = "data";
     outcome = Run(upstream.BeginData());
@@ -283,7 +283,7 @@ TEST_F(UpstreamTest, AcceptanceBeforeOurDotIsAFailureAndNoDotIsSent) {
   });
   AddHop(server.port());
   auto upstream = Make();
-  ASSERT_TRUE(Run(upstream->Open(mail_, recipient_, identity_)).accepted());
+  ASSERT_TRUE(Run(upstream->Open({.mail = &mail_, .recipient = &recipient_, .client = identity_})).accepted());
   ASSERT_TRUE(Run(upstream->BeginData()).accepted());
   const std::array<std::string_view, 2> pieces{"Subject: y\r\n\r\n", ""};
   ASSERT_TRUE(Run(upstream->SendBody(pieces)).accepted());
@@ -305,7 +305,7 @@ TEST_F(UpstreamTest, LostWhileTheBodyIsWrittenIs451WithoutDoubt) {
   });
   AddHop(server.port());
   auto upstream = Make();
-  ASSERT_TRUE(Run(upstream->Open(mail_, recipient_, identity_)).accepted());
+  ASSERT_TRUE(Run(upstream->Open({.mail = &mail_, .recipient = &recipient_, .client = identity_})).accepted());
   ASSERT_TRUE(Run(upstream->BeginData()).accepted());
   gone.get_future().get();
   server.Received(1);
@@ -331,12 +331,51 @@ TEST_F(UpstreamTest, ConnectionIsReusedAndResetBeforeTheNextTransaction) {
   AddHop(server.port());
   auto upstream = Make();
   ASSERT_TRUE(Send(*upstream).accepted());
-  ASSERT_TRUE(Run(upstream->Open(mail_, recipient_, identity_)).accepted());
+  ASSERT_TRUE(Run(upstream->Open({.mail = &mail_, .recipient = &recipient_, .client = identity_})).accepted());
   upstream->Reset();
-  ASSERT_TRUE(Run(upstream->Open(mail_, recipient_, identity_)).accepted());
+  ASSERT_TRUE(Run(upstream->Open({.mail = &mail_, .recipient = &recipient_, .client = identity_})).accepted());
   upstream->Drop();
   const std::string received = server.Received(1).at(0);
   EXPECT_NE(received.find("RCPT TO:<c@d.example>\r\nRSET\r\nMAIL FROM"), std::string::npos) << received;
+}
+
+TEST_F(UpstreamTest, DataThatFollowsGoesInTheSameWrite) {
+  std::promise<std::string> group;
+  FakeUpstream server([&](Peer& peer, int) {
+    peer.Say("220 up.example ESMTP\r\n");
+    peer.Line();
+    const size_t before = peer.received().size();
+    peer.Say("250-up.example\r\n250 PIPELINING\r\n");
+    peer.Line();
+    group.set_value(peer.received().substr(before));
+    peer.Say("250 a\r\n250 b\r\n354 go\r\n");
+    peer.Body();
+    peer.Say("250 2.0.0 queued\r\n");
+    peer.Drain();
+  });
+  AddHop(server.port());
+  auto upstream = Make();
+  ASSERT_TRUE(Run(upstream->Open({.mail = &mail_, .recipient = &recipient_, .client = nullptr, .data_follows = true}))
+                  .accepted());
+  EXPECT_EQ(group.get_future().get(), "MAIL FROM:<a@b.example>\r\nRCPT TO:<c@d.example>\r\nDATA\r\n");
+  ASSERT_TRUE(Run(upstream->BeginData()).accepted());
+  const std::array<std::string_view, 1> pieces{"x: y\r\n\r\nz\r\n"};
+  EXPECT_TRUE(Run(upstream->Finish(pieces, clock_.Now())).accepted());
+}
+
+TEST_F(UpstreamTest, ASessionThatEndsAfterDataWasSaidSaysNoMore) {
+  FakeUpstream server([&](Peer& peer, int) {
+    peer.UpToData();
+    peer.Say("354 go\r\n");
+    peer.Drain();
+  });
+  AddHop(server.port());
+  auto upstream = Make();
+  ASSERT_TRUE(Run(upstream->Open({.mail = &mail_, .recipient = &recipient_, .client = nullptr, .data_follows = true}))
+                  .accepted());
+  Quit(*upstream);
+  EXPECT_FALSE(upstream->connected());
+  EXPECT_TRUE(server.Received(1).at(0).ends_with("DATA\r\n"));
 }
 
 TEST_F(UpstreamTest, ConnectionThatDiedBetweenTransactionsIsReplaced) {

@@ -13,6 +13,8 @@ namespace {
 
 using Kind = UpstreamOutcome::Kind;
 
+constexpr std::string_view kData = "DATA\r\n";
+
 }  // namespace
 
 ClientSession::Wait ClientSession::wait() const {
@@ -84,7 +86,7 @@ ClientSession::Action ClientSession::RefusedUs(UpstreamReply reply) {
 ClientSession::Action ClientSession::Finish(State next, UpstreamOutcome outcome) {
   // A verdict stands, whatever follows it; the conversation is over all the same.
   const bool verdict = state_ == State::kVerdict;
-  const bool more = !input_.empty();
+  const bool more = !input_.empty() && !data_said_;
   if (!outcome.accepted()) refused_once_ = true;
   state_ = more || outcome.connection_lost() ? State::kOver : next;
   if (more && !verdict) return Fail(Kind::kOutOfStep, "a reply to nothing");
@@ -94,6 +96,8 @@ ClientSession::Action ClientSession::Finish(State next, UpstreamOutcome outcome)
 std::optional<ClientSession::Action> ClientSession::WhyNot(State expected) {
   if (state_ == State::kOver) return Fail(Kind::kLost, "the conversation is over");
   GATEPOST_CHECK(state_ == expected);
+  // A command would become part of the message.
+  if (data_said_) return Fail(Kind::kLost, "DATA has been said");
   if (!input_.empty()) return Fail(Kind::kOutOfStep, "a reply to nothing");
   return std::nullopt;
 }
@@ -112,7 +116,8 @@ ClientSession::Action ClientSession::Identify(const ClientIdentity& identity) {
   return SayIdentity();
 }
 
-ClientSession::Action ClientSession::MailAndRcpt(const MailCommand& mail, const RcptCommand& recipient) {
+ClientSession::Action ClientSession::MailAndRcpt(const MailCommand& mail, const RcptCommand& recipient,
+                                                 bool data_follows) {
   if (std::optional<Action> why = WhyNot(State::kIdle)) return *std::move(why);
   std::optional<Kind> lacks = Lacking(mail, capabilities_);
   if (!lacks) lacks = Lacking(recipient, capabilities_);
@@ -120,27 +125,37 @@ ClientSession::Action ClientSession::MailAndRcpt(const MailCommand& mail, const 
   refused_.reset();
   ++transactions_;
   in_transaction_ = true;
+  recipients_ = 0;
   by_chunks_ = mail.body == BodyType::kBinaryMime;
   recipient_line_ = RcptLine(recipient);
   pipelined_ = capabilities_.pipelining;
+  data_said_ = data_follows && pipelined_ && !by_chunks_;
   std::string octets = MailLine(mail, capabilities_);
   if (pipelined_) octets.append(recipient_line_);
+  if (data_said_) octets.append(kData);
   return Say(State::kMail, std::move(octets));
 }
 
-ClientSession::Action ClientSession::Rcpt(const RcptCommand& recipient) {
+ClientSession::Action ClientSession::Rcpt(const RcptCommand& recipient, bool data_follows) {
   if (std::optional<Action> why = WhyNot(State::kIdle)) return *std::move(why);
   if (const std::optional<Kind> lacks = Lacking(recipient, capabilities_)) {
     UpstreamOutcome outcome = UpstreamOutcome::Failed(*lacks, "not in the answer to EHLO");
     outcome.whole_transaction = false;
     return Finished{std::move(outcome)};
   }
-  return Say(State::kRcpt, RcptLine(recipient));
+  data_said_ = data_follows && capabilities_.pipelining && !by_chunks_;
+  std::string octets = RcptLine(recipient);
+  if (data_said_) octets.append(kData);
+  return Say(State::kRcpt, std::move(octets));
 }
 
 ClientSession::Action ClientSession::BeginData() {
+  if (state_ == State::kIdle && std::exchange(data_said_, false)) {
+    state_ = State::kData;
+    return input_.empty() ? ReadOn() : TakeReplies();
+  }
   if (std::optional<Action> why = WhyNot(State::kIdle)) return *std::move(why);
-  if (!by_chunks_) return Say(State::kData, "DATA\r\n");
+  if (!by_chunks_) return Say(State::kData, std::string(kData));
   state_ = State::kMessage;
   return Finished{UpstreamOutcome::Accepted()};
 }
@@ -202,6 +217,8 @@ ClientSession::Action ClientSession::Advance(Event event) {
   switch (state_) {
     case State::kVerdict:
       return Fail(Kind::kInDoubt, std::string(why));
+    case State::kVainData:
+      return Finish(State::kOver, std::move(rcpt_outcome_));
     case State::kGreeting:
     case State::kHello:
     case State::kStartTls:
@@ -244,6 +261,8 @@ ClientSession::Action ClientSession::TakeReply(UpstreamReply reply) {
       return TakeMail(std::move(reply));
     case State::kRcpt:
       return TakeRcpt(std::move(reply));
+    case State::kVainData:
+      return TakeVainData(reply);
     case State::kData:
       return TakeData(std::move(reply));
     case State::kChunk:
@@ -321,17 +340,37 @@ ClientSession::Action ClientSession::TakeRcpt(UpstreamReply reply) {
     // RCPT after a refused MAIL must be refused, too.
     if (reply.reply_class() < 4) return Fail(Kind::kOutOfStep, "RCPT accepted without MAIL");
     UpstreamReply refusal = *std::exchange(refused_, std::nullopt);
-    const State next = reply.code == 421 ? State::kOver : State::kIdle;
-    return Finish(next, UpstreamOutcome::Refused(std::move(refusal), /*whole_transaction=*/true));
+    const bool over = reply.code == 421;
+    return EndRcpt(over, UpstreamOutcome::Refused(std::move(refusal), /*whole_transaction=*/true));
   }
   switch (reply.reply_class()) {
     case 2:
+      ++recipients_;
       return Finish(State::kIdle, UpstreamOutcome::Accepted(std::move(reply)));
     case 3:
       return Fail(Kind::kOutOfStep, "RCPT");
     default:
-      return Finish(State::kIdle, UpstreamOutcome::Refused(std::move(reply)));
+      break;
   }
+  const bool over = reply.code == 421;
+  return EndRcpt(over, UpstreamOutcome::Refused(std::move(reply)));
+}
+
+// RCPT was refused; `over`: by 421, no more is to be expected.
+ClientSession::Action ClientSession::EndRcpt(bool over, UpstreamOutcome outcome) {
+  if (over) data_said_ = false;
+  if (over || !data_said_ || recipients_ > 0) return Finish(over ? State::kOver : State::kIdle, std::move(outcome));
+  data_said_ = false;
+  rcpt_outcome_ = std::move(outcome);
+  state_ = State::kVainData;
+  return input_.empty() ? ReadOn() : TakeReplies();
+}
+
+// RFC 2920 3.1 has a lone dot follow a 354; nothing at all is safer.
+ClientSession::Action ClientSession::TakeVainData(const UpstreamReply& reply) {
+  if (reply.reply_class() == 2) return Fail(Kind::kOutOfStep, "DATA");
+  const bool over = reply.reply_class() == 3 || reply.code == 421;
+  return Finish(over ? State::kOver : State::kIdle, std::move(rcpt_outcome_));
 }
 
 ClientSession::Action ClientSession::TakeData(UpstreamReply reply) {

@@ -72,9 +72,12 @@ class ClientSession {
   // Our client is somebody else now (it has authenticated): XCLIENT again, unless that has been said.
   Action Identify(const ClientIdentity& identity);
   // MAIL and the first RCPT; in one write where the next hop has PIPELINING. A refusal of MAIL concerns the whole
-  // transaction; of RCPT, that recipient.
-  Action MailAndRcpt(const MailCommand& mail, const RcptCommand& recipient);
-  Action Rcpt(const RcptCommand& recipient);
+  // transaction; of RCPT, that recipient. `data_follows`: BeginData() is the next operation if the transaction has a
+  // recipient then; where the next hop has PIPELINING, DATA is said in the same write (RFC 2920 3.1) and BeginData()
+  // takes the answer. Without a recipient the answer is read here; where that is 354, for nobody, the conversation is
+  // over.
+  Action MailAndRcpt(const MailCommand& mail, const RcptCommand& recipient, bool data_follows = false);
+  Action Rcpt(const RcptCommand& recipient, bool data_follows = false);
   // Accepted: 354 has come, or by_chunks(): the message may be written.
   Action BeginData();
   // by_chunks(): `octets` of the message, which go behind its Write. Accepted: the next hop has them. A refusal ends
@@ -123,6 +126,7 @@ class ClientSession {
     kIdle,
     kMail,
     kRcpt,
+    kVainData,  // the answer to DATA that was said for nobody
     kData,
     kMessage,
     kChunk,
@@ -144,6 +148,8 @@ class ClientSession {
   Action TakeXclient(UpstreamReply reply);
   Action TakeMail(UpstreamReply reply);
   Action TakeRcpt(UpstreamReply reply);
+  Action EndRcpt(bool over, UpstreamOutcome outcome);
+  Action TakeVainData(const UpstreamReply& reply);
   Action TakeData(UpstreamReply reply);
   Action TakeChunk(UpstreamReply reply);
   Action TakeVerdict(UpstreamReply reply);
@@ -164,6 +170,9 @@ class ClientSession {
   std::vector<std::string> identity_lines_;  // still to be said, the first one last
   bool identified_ = false;                  // they were made
   bool as_client_ = false;                   // EHLO says our client's name
+  bool data_said_ = false;                   // DATA went with the last RCPT, and BeginData() is to take its answer
+  uint64_t recipients_ = 0;                  // of this transaction, that were accepted
+  UpstreamOutcome rcpt_outcome_;             // while kVainData
   uint64_t transactions_ = 0;                // MAILs said
   bool in_transaction_ = false;              // MAIL was said, and neither a verdict nor RSET's answer has come since
   bool refused_once_ = false;                // anything of any transaction

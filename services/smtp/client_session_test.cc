@@ -5,6 +5,7 @@
 #include <gtest/gtest.h>
 
 #include <cstring>
+#include <functional>
 #include <memory>
 #include <string>
 #include <vector>
@@ -45,11 +46,14 @@ class Rig {
 
   UpstreamOutcome Connect() { return Run(session.Connect()); }
   // Parameters, and recipients, as a client gives them.
-  UpstreamOutcome MailAndRcpt(const std::string& parameters = "", const std::string& recipient = "<x@y.example>") {
+  UpstreamOutcome MailAndRcpt(const std::string& parameters = "", const std::string& recipient = "<x@y.example>",
+                              bool data_follows = false) {
     const ParsedCommand parsed = ParseCommand("MAIL FROM:<A@B.example>" + parameters, kAllOffered);
-    return Run(session.MailAndRcpt(std::get<MailCommand>(parsed.command), Recipient(recipient)));
+    return Run(session.MailAndRcpt(std::get<MailCommand>(parsed.command), Recipient(recipient), data_follows));
   }
-  UpstreamOutcome Rcpt(const std::string& recipient) { return Run(session.Rcpt(Recipient(recipient))); }
+  UpstreamOutcome Rcpt(const std::string& recipient, bool data_follows = false) {
+    return Run(session.Rcpt(Recipient(recipient), data_follows));
+  }
 
   static RcptCommand Recipient(const std::string& path) {
     return std::get<RcptCommand>(ParseCommand("RCPT TO:" + path, kAllOffered).command);
@@ -532,6 +536,99 @@ TEST(ClientSession, WithoutXclientNothingIsSaid) {
     EXPECT_TRUE(outcome.whole_transaction);
     EXPECT_FALSE(rig.session.usable());
     for (const std::string& line : rig.sent) EXPECT_FALSE(line.starts_with("MAIL"));
+  }
+}
+
+// RFC 2920 3.1.
+TEST(ClientSession, DataThatFollowsGoesWithTheRecipient) {
+  for (const bool at_once : {true, false}) {
+    const std::vector<std::string> replies =
+        at_once ? std::vector<std::string>{kGreeting, kHello, "250 a\r\n250 b\r\n354 go\r\n", "250 queued\r\n"}
+                : std::vector<std::string>{kGreeting, kHello, "250 a\r\n250 b\r\n3", "54 go\r\n", "250 queued\r\n"};
+    Rig rig(replies);
+    rig.Connect();
+    EXPECT_TRUE(rig.MailAndRcpt("", "<x@y.example>", /*data_follows=*/true).accepted());
+    ASSERT_EQ(rig.sent.back(), "MAIL FROM:<A@b.example>\r\nRCPT TO:<x@y.example>\r\nDATA\r\n");
+    const size_t writes = rig.sent.size();
+    const UpstreamOutcome outcome = rig.Run(rig.session.BeginData());
+    EXPECT_TRUE(outcome.accepted());
+    EXPECT_EQ(outcome.reply.code, 354);
+    EXPECT_EQ(rig.sent.size(), writes);
+    EXPECT_TRUE(rig.Run(rig.session.FinishData()).accepted());
+    EXPECT_TRUE(rig.session.spotless());
+  }
+}
+
+TEST(ClientSession, DataThatFollowsASecondRecipientGoesWithThat) {
+  Rig rig({kGreeting, kHello, "250 a\r\n250 b\r\n", "550 unknown\r\n354 go\r\n", "250 queued\r\n"});
+  rig.Connect();
+  rig.MailAndRcpt();
+  EXPECT_EQ(rig.Rcpt("<z@y.example>", /*data_follows=*/true).reply.code, 550);
+  EXPECT_EQ(rig.sent.back(), "RCPT TO:<z@y.example>\r\nDATA\r\n");
+  EXPECT_TRUE(rig.Run(rig.session.BeginData()).accepted()) << "the first recipient gets it";
+  EXPECT_TRUE(rig.Run(rig.session.FinishData()).accepted());
+}
+
+TEST(ClientSession, DataWaitsForItsTurnWithoutPipeliningAndForABinaryMessage) {
+  Rig rig({kGreeting, "250 mx.example\r\n", "250 a\r\n", "250 b\r\n", "354 go\r\n"});
+  rig.Connect();
+  EXPECT_TRUE(rig.MailAndRcpt("", "<x@y.example>", /*data_follows=*/true).accepted());
+  EXPECT_EQ(rig.sent.back(), "RCPT TO:<x@y.example>\r\n");
+  EXPECT_TRUE(rig.Run(rig.session.BeginData()).accepted());
+  EXPECT_EQ(rig.sent.back(), "DATA\r\n");
+
+  Rig binary({kGreeting, kFullHello, "250 a\r\n250 b\r\n"});
+  binary.Connect();
+  EXPECT_TRUE(binary.MailAndRcpt(" BODY=BINARYMIME", "<x@y.example>", /*data_follows=*/true).accepted());
+  EXPECT_TRUE(binary.sent.back().ends_with("RCPT TO:<x@y.example>\r\n"));
+}
+
+TEST(ClientSession, DataSaidForNobodyIsAnsweredBeforeTheRefusalIsPassedOn) {
+  const struct {
+    const char* replies;  // to MAIL, RCPT, DATA; what is missing never comes
+    int code;             // of the outcome; 0: out of step
+    bool whole_transaction;
+    bool usable;
+  } kCases[] = {
+      {"250 a\r\n550 unknown\r\n503 nobody\r\n", 550, false, true},
+      {"250 a\r\n450 busy\r\n554 nobody\r\n", 450, false, true},
+      {"550 no\r\n503 MAIL\r\n503 MAIL\r\n", 550, true, true},
+      {"250 a\r\n550 unknown\r\n354 for nobody\r\n", 550, false, false},
+      {"550 no\r\n503 MAIL\r\n354 for nobody\r\n", 550, true, false},
+      {"250 a\r\n550 unknown\r\n421 bye\r\n", 550, false, false},
+      {"250 a\r\n421 bye\r\n", 421, true, false},
+      {"250 a\r\n550 unknown\r\n", 550, false, false},
+      {"250 a\r\n550 unknown\r\n250 what\r\n", 0, true, false},
+      {"250 a\r\n550 unknown\r\n503 nobody\r\n250 extra\r\n", 0, true, false},
+  };
+  for (const auto& test : kCases) {
+    SCOPED_TRACE(test.replies);
+    Rig rig({kGreeting, kHello, test.replies});
+    rig.Connect();
+    const UpstreamOutcome outcome = rig.MailAndRcpt("", "<x@y.example>", /*data_follows=*/true);
+    EXPECT_EQ(outcome.kind, test.code == 0 ? Kind::kOutOfStep : Kind::kRefused);
+    EXPECT_EQ(outcome.reply.code, test.code);
+    EXPECT_EQ(outcome.whole_transaction, test.whole_transaction);
+    EXPECT_EQ(rig.session.usable(), test.usable);
+    EXPECT_FALSE(rig.session.spotless());
+  }
+}
+
+TEST(ClientSession, OnceDataHasBeenSaidNothingButItsAnswerIsTaken) {
+  const std::function<ClientSession::Action(ClientSession&)> kOthers[] = {
+      [](ClientSession& session) { return session.Reset(); },
+      [](ClientSession& session) { return session.Quit(); },
+      [](ClientSession& session) { return session.Rcpt(Rig::Recipient("<z@y.example>")); },
+      [](ClientSession& session) { return session.MailAndRcpt(MailCommand(), Rig::Recipient("<z@y.example>")); },
+  };
+  for (const auto& other : kOthers) {
+    Rig rig({kGreeting, kHello, "250 a\r\n250 b\r\n354 go\r\n"});
+    rig.Connect();
+    rig.MailAndRcpt("", "<x@y.example>", /*data_follows=*/true);
+    const size_t writes = rig.sent.size();
+    EXPECT_EQ(rig.Run(other(rig.session)).kind, Kind::kLost);
+    EXPECT_EQ(rig.sent.size(), writes) << "it would be part of the message";
+    EXPECT_FALSE(rig.session.usable());
   }
 }
 

@@ -2,6 +2,7 @@
 
 #include <algorithm>
 
+#include "services/base/strings.h"
 #include "services/base/wipe.h"
 #include "services/smtp/limits.h"
 #include "services/smtp/replies.h"
@@ -106,6 +107,10 @@ std::optional<std::string_view> Conversation::NextLine(LineReader::Expect expect
       return std::nullopt;
   }
   __builtin_unreachable();
+}
+
+bool Conversation::DataFollows() const {
+  return base::EqualsIgnoreCase(input_.readable(), "DATA\r\n");
 }
 
 ReadClient Conversation::ReadLine(base::MonotonicTime now, base::Duration idle) {

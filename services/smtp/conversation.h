@@ -60,6 +60,8 @@ class Conversation {
   // (ReadLine), or the session is over, or a line beyond the limit was thrown away, and `*too_long` is what to say of
   // it.
   std::optional<std::string_view> NextLine(LineReader::Expect expect, std::optional<Reply>* too_long);
+  // DATA has been read behind the command that is being carried out, and nothing behind it: it comes next.
+  bool DataFollows() const;
   // Waits for (more of) a line: `idle` from now, or 60 s from the first octet of a line that has begun.
   ReadClient ReadLine(base::MonotonicTime now, base::Duration idle);
   // Forgets what was read and not yet used (STARTTLS).

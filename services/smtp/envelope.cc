@@ -150,7 +150,7 @@ std::optional<Action> Envelope::AskUpstream() {
   }
   if (transaction.upstream != Transaction::Upstream::kOpen) return OpenUpstream();
   state_ = State::kAskingUpstream;
-  return AddRecipient{&rcpt_};
+  return AddRecipient{&rcpt_, DataFollows()};
 }
 
 Action Envelope::OpenUpstream() {
@@ -162,7 +162,7 @@ Action Envelope::OpenUpstream() {
     return LookUpClientName{&client};
   }
   state_ = State::kAskingUpstream;
-  OpenTransaction open{&context_.transaction.mail, &rcpt_, nullptr};
+  OpenTransaction open{.mail = &context_.transaction.mail, .recipient = &rcpt_, .client = nullptr};
   const std::string& domain = open.mail->path.mailbox.domain;
   if (!delivery.masquerade_domain.empty() && context_.options.virtual_server->local_domains().Find(domain)) {
     upstream_mail_ = *open.mail;
@@ -173,7 +173,13 @@ Action Envelope::OpenUpstream() {
     client_ = context_.Client();
     open.client = &client_;
   }
+  open.data_follows = DataFollows();
   return open;
+}
+
+// A binary message is refused by DATA (RFC 3030 3).
+bool Envelope::DataFollows() const {
+  return context_.conversation.DataFollows() && context_.transaction.mail.body != BodyType::kBinaryMime;
 }
 
 void Envelope::TakeOutcome(const UpstreamOutcome& outcome) {

@@ -36,6 +36,7 @@ class Envelope {
   void OpenTransactionHere();
   std::optional<Action> AskUpstream();
   Action OpenUpstream();
+  bool DataFollows() const;
   void TakeOutcome(const UpstreamOutcome& outcome);
   void RefuseRecipient(const Reply& reply);
 

@@ -96,14 +96,17 @@ struct OpenTransaction {
   const RcptCommand* recipient;
   // Whose transaction the next hop is told that it is (XCLIENT); nullptr: it is not told.
   const ClientIdentity* client;
+  // If the next hop accepts the recipient, BeginData comes next: DATA may be said already.
+  bool data_follows = false;
 };
 
 // One more RCPT in the open transaction. -> UpstreamDone.
 struct AddRecipient {
   const RcptCommand* recipient;
+  bool data_follows = false;  // as in OpenTransaction
 };
 
-// DATA, and wait for the next hop's 354. -> UpstreamDone (accepted: 354 came). BODY=BINARYMIME: nothing is said yet.
+// DATA, unless it has been said, and wait for the next hop's 354. -> UpstreamDone (accepted: 354 came). BODY=BINARYMIME: nothing is said yet.
 struct BeginData {};
 
 // Pass these octets on, in order; they are dot-stuffed already and never hold the end of data. A reply that comes

@@ -42,12 +42,17 @@ class Fuzzer {
       if (choices & 128) mail.envelope_id = "a+b=c";
       RcptCommand recipient{.path = *ParseForwardPath("<c@y.example>").path};
       if (choices & 128) recipient.notify = {.given = true, .never = true};
-      if (!Perform(session_.MailAndRcpt(mail, recipient)).accepted()) continue;
-      if (choices & 2) Perform(session_.Rcpt(recipient));
+      const bool second = (choices & 2) != 0;
+      const bool data_follows = (choices & 16) != 0 && (choices & 4) == 0;
+      data_said_ = data_follows && !second;
+      if (!Perform(session_.MailAndRcpt(mail, recipient, data_said_)).accepted()) continue;
+      data_said_ = data_follows;
+      if (second) Perform(session_.Rcpt(recipient, data_follows));
       if (choices & 4 || !session_.usable()) {
         Perform(session_.Reset());
         continue;
       }
+      data_said_ = false;
       if (!Perform(session_.BeginData()).accepted()) continue;
       if (session_.by_chunks()) {
         SendChunks();
@@ -104,7 +109,8 @@ class Fuzzer {
       if (auto* finished = std::get_if<ClientSession::Finished>(&action)) {
         const UpstreamOutcome& outcome = finished->outcome;
         GATEPOST_CHECK(!outcome.connection_lost() || !session_.usable());
-        GATEPOST_CHECK(!session_.usable() || session_.input().empty());
+        // Only the answer to DATA may have come before it is asked for.
+        GATEPOST_CHECK(!session_.usable() || session_.input().empty() || data_said_);
         if (!outcome.accepted()) ReplyToClient(outcome, policy::Dialect::kRfc);
         return outcome;
       }
@@ -139,6 +145,7 @@ class Fuzzer {
   ClientSession session_;
   std::string_view script_;
   std::string sent_;
+  bool data_said_ = false;  // the operation that runs may say DATA, too
   const bool require_tls_;
   const bool identify_;
   int handshakes_ = 0;

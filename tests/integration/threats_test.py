@@ -808,6 +808,48 @@ class Upstream(Wire):
         self.still_serves()
 
 
+    def test_a_pipelined_group_goes_on_as_one(self):
+        """RFC 2920: what the client says in one segment the next hop gets in one, and each command gets the reply that it would get alone."""
+        mail, accepted, unknown = "MAIL FROM:<a@in.example>", "RCPT TO:<b@in.example>", "RCPT TO:<no@in.example>"
+        elsewhere = "RCPT TO:<x@elsewhere.example>"
+        ok, yes, no, go = "250 2.1.0 Sender OK", "250 2.1.5 Recipient OK", "550 5.1.1 unknown", "354 End data with <CR><LF>.<CR><LF>"
+        nobody, relay = "554 5.5.1 No valid recipients", "550 5.7.1 Unable to relay for x@elsewhere.example"
+        upstream_mail, upstream_rcpt, upstream_no = b"MAIL FROM:<a@in.example>", b"RCPT TO:<b@in.example>", b"RCPT TO:<no@in.example>"
+        for commands, replies, segments in (
+                ((mail, accepted, "DATA"), (ok, yes, go), [[upstream_mail, upstream_rcpt, b"DATA"]]),
+                ((mail, accepted, unknown, "DATA"), (ok, yes, no, go), [[upstream_mail, upstream_rcpt], [upstream_no, b"DATA"]]),
+                ((mail, unknown, accepted, "DATA"), (ok, no, yes, go), [[upstream_mail, upstream_no], [upstream_rcpt, b"DATA"]]),
+                ((mail, elsewhere, accepted, "data"), (ok, relay, yes, go), [[upstream_mail, upstream_rcpt, b"DATA"]]),
+                ((mail, unknown, "DATA"), (ok, no, nobody), [[upstream_mail, upstream_no, b"DATA"]]),
+                ((mail, elsewhere, "DATA"), (ok, relay, nobody), [])):
+            self.upstream.forget()
+            seen = []
+
+            def hook(_recorder, connection, verb, line, seen=seen):
+                # What has come by the time that the next hop looks at the first command of it.
+                after_hello = bytes(connection.received).partition(b"\r\n")[2]
+                if verb in ("MAIL", "RCPT") and after_hello not in seen:
+                    seen.append(after_hello)
+                return b"550 5.1.1 unknown\r\n" if b"<no@" in line else None
+            self.upstream.hook = hook
+            client = self.client()
+            client.hello()
+            client.send("".join(command + "\r\n" for command in commands).encode())
+            self.assertEqual(tuple(client.reply() for _ in replies), replies)
+            self.assertEqual([after[len(before):].splitlines() for before, after in zip([b"", *seen], seen)], segments)
+            if replies[-1] == go:
+                client.send(b"Subject: x\r\n\r\nx\r\n.\r\n")
+                self.assertTrue(client.reply().startswith("250 2.0.0 Accepted "))
+                self.assertEqual([m.recipients for m in self.upstream.messages], [[upstream_rcpt]])
+            else:
+                self.assertEqual(self.upstream.messages, [])
+            client.send(f"{mail}\r\n{accepted}\r\nDATA\r\n".encode())
+            self.assertEqual([client.reply() for _ in range(3)], [ok, yes, go])
+            client.send(b"Subject: y\r\n\r\ny\r\n.\r\n")
+            self.assertTrue(client.reply().startswith("250 2.0.0 Accepted "))
+            client.sock.close()
+
+
 class Reuse(Wire):
     """U1: a session leaves its connection to the next hop to the next session, of whatever client. One worker, so that it is seen to."""
 
@@ -849,13 +891,17 @@ class Reuse(Wire):
         client.sock.close()
 
     def test_u1_clean_sessions_share_a_connection(self):
-        taken = self.edge.metrics().get(self.TAKEN, 0)
-        connection = self.send("alice")
-        for _ in range(3):
-            self.assertIs(self.send("bob"), connection)
+        for _ in range(5):  # a machine that stands still for two seconds has it idle too long
+            taken = self.edge.metrics().get(self.TAKEN, 0)
+            connection = self.send("alice")
+            if [self.send("bob") for _ in range(3)] == [connection] * 3:
+                break
+        else:
+            self.fail("no connection was taken over three times")
         transaction = [b"MAIL FROM:<bob@in.example>", b"RCPT TO:<bob@in.example>", b"DATA"]
-        self.assertEqual([command.split(b" SIZE")[0] for command in connection.commands[4:13]], transaction * 3)
-        self.assertEqual(self.edge.metrics()[self.TAKEN], taken + 3)
+        commands = [command.split(b" SIZE")[0] for command in connection.commands if command != b"QUIT"]
+        self.assertEqual(commands[-9:], transaction * 3)
+        self.assertGreaterEqual(self.edge.metrics()[self.TAKEN], taken + 3)
 
     def test_u1_a_failed_session_leaves_nothing_to_the_next(self):
         mail, rcpt, refused = "MAIL FROM:<mallory@in.example>", "RCPT TO:<mallory@in.example>", "RCPT TO:<mallory-refused@in.example>"

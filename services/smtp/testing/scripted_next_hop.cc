@@ -8,9 +8,9 @@
 
 namespace gatepost::smtp {
 
-UpstreamOutcome ScriptedNextHop::Open(const MailCommand& mail, const RcptCommand& recipient,
-                                      const ClientIdentity* client) {
-  const std::string& local = mail.path.mailbox.local;
+UpstreamOutcome ScriptedNextHop::Open(const OpenTransaction& open) {
+  const ClientIdentity* client = open.client;
+  const std::string& local = open.mail->path.mailbox.local;
   auto fail = [](UpstreamOutcome::Kind kind) {
     UpstreamOutcome outcome = UpstreamOutcome::Failed(kind);
     outcome.whole_transaction = true;
@@ -25,7 +25,7 @@ UpstreamOutcome ScriptedNextHop::Open(const MailCommand& mail, const RcptCommand
     client_ = std::make_unique<ClientSession>(std::move(options));
     connections_.emplace_back();
     received_.clear();
-    closes_ = in_message_ = mail_ = false;
+    closes_ = in_message_ = mail_ = recipients_ = false;
     replies_ = "220 next.example\r\n";
     UpstreamOutcome connected = Run(client_->Connect());
     if (!connected.accepted()) return connected;
@@ -35,12 +35,12 @@ UpstreamOutcome ScriptedNextHop::Open(const MailCommand& mail, const RcptCommand
     UpstreamOutcome identified = Run(client_->Identify(*client));
     if (!identified.accepted()) return identified;
   }
-  return Run(client_->MailAndRcpt(mail, recipient));
+  return Run(client_->MailAndRcpt(*open.mail, *open.recipient, open.data_follows));
 }
 
-UpstreamOutcome ScriptedNextHop::AddRecipient(const RcptCommand& recipient) {
+UpstreamOutcome ScriptedNextHop::AddRecipient(const smtp::AddRecipient& add) {
   GATEPOST_CHECK(client_ != nullptr);
-  return Run(client_->Rcpt(recipient));
+  return Run(client_->Rcpt(*add.recipient, add.data_follows));
 }
 
 UpstreamOutcome ScriptedNextHop::BeginData() {
@@ -157,6 +157,7 @@ std::string ScriptedNextHop::ReplyTo(std::string_view line) {
       return "421 4.7.9 no\r\n";
     }
     mail_ = true;
+    recipients_ = false;
     return "250 2.1.0 Ok\r\n";
   }
   if (line.starts_with("RCPT TO:<")) {
@@ -166,10 +167,12 @@ std::string ScriptedNextHop::ReplyTo(std::string_view line) {
     if (local == "up450") return "450 4.7.9 no\r\n";
     closes_ = local == "up421" || local == "uplost";
     if (local == "up421") return "421 4.7.9 no\r\n";
-    return local == "uplost" ? "" : "250 2.1.5 Ok\r\n";
+    if (local == "uplost") return "";
+    recipients_ = true;
+    return "250 2.1.5 Ok\r\n";
   }
   if (line == "DATA") {
-    GATEPOST_CHECK(mail_);
+    if (!mail_ || !recipients_) return "503 5.5.1 RCPT first\r\n";
     if (SenderIs("data550")) return "550 5.7.9 no\r\n";
     if (SenderIs("data451")) return "451 4.7.9 no\r\n";
     closes_ = SenderIs("datalost");

@@ -10,6 +10,7 @@
 #include <vector>
 
 #include "services/smtp/client_session.h"
+#include "services/smtp/session_events.h"
 
 namespace gatepost::smtp {
 
@@ -24,8 +25,8 @@ class ScriptedNextHop {
   // The lines of its answer to EHLO behind the first.
   void set_extensions(std::vector<std::string> lines) { extensions_ = std::move(lines); }
 
-  UpstreamOutcome Open(const MailCommand& mail, const RcptCommand& recipient, const ClientIdentity* client);
-  UpstreamOutcome AddRecipient(const RcptCommand& recipient);
+  UpstreamOutcome Open(const OpenTransaction& open);
+  UpstreamOutcome AddRecipient(const smtp::AddRecipient& add);
   UpstreamOutcome BeginData();
   UpstreamOutcome SendBody(const std::array<std::string_view, 2>& pieces);
   // `*message`: all that was sent behind 354, stuffed, without the end of data; or what was in the chunks.
@@ -52,6 +53,7 @@ class ScriptedNextHop {
   bool closes_ = false;  // nothing more comes behind `replies_`
   bool in_message_ = false;
   bool mail_ = false;
+  bool recipients_ = false;  // at least one was accepted
   std::string sender_;
   std::string message_;
 };

@@ -180,7 +180,7 @@ Event SessionHarness::CheckPassword(std::string_view user, std::string_view pass
 
 Event SessionHarness::Answer(const OpenTransaction& open) {
   sender_ = open.mail->path.canonical();
-  UpstreamOutcome outcome = next_hop_.Open(*open.mail, *open.recipient, open.client);
+  UpstreamOutcome outcome = next_hop_.Open(open);
   recipients_.clear();
   binary_ = open.mail->body == BodyType::kBinaryMime;
   if (outcome.accepted()) recipients_.push_back(open.recipient->path.canonical());
@@ -188,7 +188,7 @@ Event SessionHarness::Answer(const OpenTransaction& open) {
 }
 
 Event SessionHarness::Answer(const AddRecipient& add) {
-  UpstreamOutcome outcome = next_hop_.AddRecipient(*add.recipient);
+  UpstreamOutcome outcome = next_hop_.AddRecipient(add);
   if (outcome.accepted()) recipients_.push_back(add.recipient->path.canonical());
   return UpstreamDone{std::move(outcome)};
 }

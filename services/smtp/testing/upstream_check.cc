@@ -72,6 +72,11 @@ class Reader {
     message_.octets.append(line).append("\r\n");
   }
 
+  // The script refuses some MAILs, which leave no transaction though RCPT, and DATA, were pipelined behind them.
+  bool MailWasRefused() const {
+    return message_.sender.starts_with("mail550@") || message_.sender.starts_with("mail450@");
+  }
+
   void EndMessage() {
     transcript_.messages.push_back(std::exchange(message_, {}));
     mail_ = binary_ = false;
@@ -104,9 +109,7 @@ class Reader {
     }
     at_ = At::kCommand;
     if (std::optional<std::string> sender = Argument(line, "MAIL FROM:<")) {
-      // The script refuses some MAILs, which leave no transaction though RCPT was pipelined behind them.
-      bool refused = message_.sender.starts_with("mail550@") || message_.sender.starts_with("mail450@");
-      if (mail_ && !refused) transcript_.fault = "MAIL within a transaction";
+      if (mail_ && !MailWasRefused()) transcript_.fault = "MAIL within a transaction";
       mail_ = true;
       binary_body_ = line.find(" BODY=BINARYMIME") != std::string_view::npos;
       message_ = {};
@@ -118,14 +121,13 @@ class Reader {
     } else if (line == "DATA") {
       if (!mail_ || message_.recipients.empty()) transcript_.fault = "DATA without an envelope";
       if (binary_body_) transcript_.fault = "DATA for a binary message";
-      at_ = At::kAfterData;
+      if (!MailWasRefused()) at_ = At::kAfterData;
     } else if (line.starts_with("BDAT ")) {
       TakeChunk(line.substr(5));
     } else if (line == "RSET") {
       mail_ = false;
     } else if (line.starts_with("XCLIENT ")) {
-      bool refused = message_.sender.starts_with("mail550@") || message_.sender.starts_with("mail450@");
-      if (mail_ && !refused) transcript_.fault = "XCLIENT within a transaction";
+      if (mail_ && !MailWasRefused()) transcript_.fault = "XCLIENT within a transaction";
       if (line.size() + 2 > 512) transcript_.fault = "a long XCLIENT";
       hello_due_ = true;
       return;
