@@ -69,10 +69,10 @@ asio::awaitable<UpstreamOutcome> Upstream::Open(smtp::OpenTransaction transactio
     may_take_over_ = options_.pool != nullptr && identity_ == nullptr && !options_.route->proxy_header;
     outcome = co_await OpenOnAnother(transaction);
     if (from_pool_ && !outcome->accepted() && NotItsOwn(*outcome)) {
-      options_.pool->Forget(*options_.route, endpoint_);
-      if (options_.observer != nullptr) options_.observer->OnTakenOver(false);
-      co_await Quit();
+      if (outcome->connection_lost()) options_.pool->Forget(*options_.route, endpoint_);
+      if (connected()) options_.pool->Dismiss(Detach());
       Drop();
+      if (options_.observer != nullptr) options_.observer->OnTakenOver(false);
       may_take_over_ = false;
       outcome = co_await OpenOnAnother(transaction);
     } else if (from_pool_ && options_.observer != nullptr) {
@@ -164,16 +164,25 @@ asio::awaitable<UpstreamOutcome> Upstream::Finish(std::span<const std::string_vi
   co_return outcome;
 }
 
-void Upstream::Leave() {
-  if (!connected() || options_.pool == nullptr) return;
-  UpstreamConnection connection{std::move(stream_), std::move(client_), hop_, endpoint_, opened_, std::move(lease_)};
-  if (options_.pool->Leave(options_.route, &connection)) {
-    if (options_.observer != nullptr) options_.observer->OnOpen(-1);
-    return;
-  }
+UpstreamConnection Upstream::Detach() {
+  if (options_.observer != nullptr) options_.observer->OnOpen(-1);
+  return {std::move(stream_), std::move(client_), hop_, endpoint_, opened_, std::move(lease_)};
+}
+
+void Upstream::Attach(UpstreamConnection connection) {
+  if (options_.observer != nullptr) options_.observer->OnOpen(1);
   stream_ = std::move(connection.stream);
   client_ = std::move(connection.conversation);
+  hop_ = connection.hop;
+  endpoint_ = connection.endpoint;
+  opened_ = connection.opened;
   lease_ = std::move(connection.lease);
+}
+
+void Upstream::Leave() {
+  if (!connected() || options_.pool == nullptr) return;
+  UpstreamConnection connection = Detach();
+  if (!options_.pool->Leave(options_.route, &connection)) Attach(std::move(connection));
 }
 
 asio::awaitable<void> Upstream::Quit() {
@@ -221,13 +230,7 @@ asio::awaitable<UpstreamOutcome> Upstream::ConnectTo(const Route::Hop& hop, base
 asio::awaitable<bool> Upstream::TakeOver(const Route::Hop& hop, const base::Endpoint& endpoint) {
   std::optional<UpstreamConnection> left = options_.pool->Take(*options_.route, hop, endpoint);
   if (!left) co_return false;
-  stream_ = std::move(left->stream);
-  client_ = std::move(left->conversation);
-  lease_ = std::move(left->lease);
-  hop_ = left->hop;
-  endpoint_ = left->endpoint;
-  opened_ = left->opened;
-  if (options_.observer != nullptr) options_.observer->OnOpen(1);
+  Attach(*std::move(left));
   // The last moment to look: what comes from now on is an answer to us.
   const std::optional<ClientSession::Event> early = co_await SpokeEarly();
   if (!early) co_return from_pool_ = true;

@@ -116,6 +116,9 @@ class Upstream {
   asio::awaitable<smtp::UpstreamOutcome> OpenOnAnother(smtp::OpenTransaction transaction);
   smtp::ClientSession::Action Begin(const smtp::OpenTransaction& transaction);
   asio::awaitable<smtp::UpstreamOutcome> Connect(base::MonotonicTime deadline);
+  // All that makes up the connection, and back.
+  UpstreamConnection Detach();
+  void Attach(UpstreamConnection connection);
   // One of the pool's, if one is left that lives.
   asio::awaitable<bool> TakeOver(const Route::Hop& hop, const base::Endpoint& endpoint);
   asio::awaitable<smtp::UpstreamOutcome> ConnectToAddress(const Route::Hop& hop, base::Endpoint endpoint,

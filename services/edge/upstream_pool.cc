@@ -68,16 +68,17 @@ std::optional<UpstreamConnection> UpstreamPool::Take(const Route& route, const R
 }
 
 UpstreamPool::List::iterator UpstreamPool::Close(List::iterator idle) {
-  UpstreamConnection connection = std::move(idle->connection);
-  const std::shared_ptr<const Route> route = std::move(idle->route);
-  const List::iterator next = idle_.erase(idle);
+  Dismiss(std::move(idle->connection));
+  return idle_.erase(idle);
+}
+
+void UpstreamPool::Dismiss(UpstreamConnection connection) {
   connection.lease.Release();
   if (connection.stream->ReadableNow()) {
     connection.stream->Close();
   } else {
     asio::co_spawn(executor_, SayQuit(std::move(connection), clock_.Now() + limits::kQuit), asio::detached);
   }
-  return next;
 }
 
 template <typename Condition>

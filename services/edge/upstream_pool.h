@@ -67,6 +67,8 @@ class UpstreamPool {
   // The one that was left last. The caller looks whether the next hop has spoken since.
   std::optional<UpstreamConnection> Take(const Route& route, const Route::Hop& hop, const base::Endpoint& endpoint);
 
+  // Closes a connection that is of no more use, with QUIT unless the next hop has something to say itself.
+  void Dismiss(UpstreamConnection connection);
   // One of them was dead: the others to this address go the same way.
   void Forget(const Route& route, const base::Endpoint& endpoint);
   // Gives back the lease of the one that has been idle longest. False: there is none.
@@ -87,7 +89,6 @@ class UpstreamPool {
   using List = std::list<Idle>;
 
   bool MayBeKept(const UpstreamConnection& connection, base::MonotonicTime now) const;
-  // With QUIT, unless the next hop has something to say itself.
   List::iterator Close(List::iterator idle);
   template <typename Condition>
   void CloseWhere(const Condition& condition);

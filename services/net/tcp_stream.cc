@@ -124,8 +124,8 @@ asio::awaitable<std::error_code> TcpStream::WaitReadable() {
 }
 
 asio::awaitable<IoResult> TcpStream::ReadSome(std::span<char> space) {
-  // Who has just spoken waits for the answer: to look for it first would be one vain system call. And unlike a wait, a
-  // receive that waits needs not be told to the kernel each time.
+  // Unlike a wait, a receive that waits needs not be told to the kernel each time (epoll_ctl). But it looks first, too: who
+  // has just spoken, and has no answer yet, leaves it at that.
   bool look = !std::exchange(spoke_, false);
   for (;;) {
     if (!socket_.is_open()) co_return IoResult{asio::error::bad_descriptor, 0};
