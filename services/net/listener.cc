@@ -5,7 +5,6 @@
 #include <unistd.h>
 
 #include <asio/co_spawn.hpp>
-#include <asio/detached.hpp>
 #include <asio/ip/v6_only.hpp>
 #include <asio/redirect_error.hpp>
 #include <asio/use_awaitable.hpp>
@@ -13,6 +12,7 @@
 #include <algorithm>
 #include <cerrno>
 #include <chrono>
+#include <exception>
 #include <utility>
 
 #include "services/base/strings.h"
@@ -102,7 +102,15 @@ absl::StatusOr<std::unique_ptr<Listener>> Listener::Open(asio::io_context& conte
 
 void Listener::Start(OnAccept on_accept) {
   state_->on_accept = std::move(on_accept);
-  asio::co_spawn(state_->acceptor.get_executor(), Run(state_), asio::detached);
+  Launch(state_);
+}
+
+void Listener::Launch(const std::shared_ptr<State>& state) {
+  // A loop that ended by an exception, for want of memory, begins anew: a worker that accepts no more would keep its
+  // share of the connections waiting. If even that fails the exception goes on and ends the process.
+  asio::co_spawn(state->acceptor.get_executor(), Run(state), [state](const std::exception_ptr& failed) {
+    if (failed && !state->closed) Launch(state);
+  });
 }
 
 asio::awaitable<void> Listener::Run(std::shared_ptr<State> state) {

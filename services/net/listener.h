@@ -46,6 +46,7 @@ class Listener {
   struct State;
   explicit Listener(std::shared_ptr<State> state);
   static asio::awaitable<void> Run(std::shared_ptr<State> state);
+  static void Launch(const std::shared_ptr<State>& state);
 
   std::shared_ptr<State> state_;
 };

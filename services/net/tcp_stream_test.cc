@@ -13,6 +13,7 @@
 #include <array>
 #include <chrono>
 #include <exception>
+#include <new>
 #include <vector>
 
 #include "services/net/connect.h"
@@ -314,6 +315,24 @@ TEST(ListenerTest, WithoutDescriptorsItTurnsOneAwayDoesNotSpinAndRecovers) {
   }
   while (accepted.size() < 2) context.run_one();
   EXPECT_EQ((*listener)->exhausted(), 1u);
+}
+
+// failures.md 26: an allocation that fails while a connection is taken costs this connection, not the listener.
+TEST(ListenerTest, AcceptsOnAfterAnException) {
+  asio::io_context context(1);
+  auto listener = Listener::Open(context, *base::Endpoint::Parse("127.0.0.1:0"));
+  ASSERT_TRUE(listener.ok());
+  int taken = 0;
+  (*listener)->Start([&](asio::ip::tcp::socket) {
+    if (++taken == 1) throw std::bad_alloc();
+  });
+  const asio::ip::tcp::endpoint target(asio::ip::address_v4::loopback(), (*listener)->endpoint().port);
+  asio::ip::tcp::socket first(context), second(context);
+  first.connect(target);
+  second.connect(target);
+  while (taken < 2 && context.run_one_for(seconds(20)) > 0) {
+  }
+  EXPECT_EQ(taken, 2);
 }
 
 TEST(ConnectTest, ARefusedAddressIsAnError) {
