@@ -110,7 +110,8 @@ class Soak(unittest.TestCase):
         self.assertEqual(total["unexpected"], 0)
         self.assertGreater(min(kinds.values()), 0)
         self.assertGreater(total["logins"], 0)
-        self.assertLessEqual(max(files) - min(files), 4, files)
+        # gRPC renews its connections every ten minutes, and keeps the old ones beside them until their streams have ended.
+        self.assertLessEqual(max(files) - min(files), 6, files)
         if not SANITIZED:
             rises = [after[1] - before[1] for before, after in zip(points, points[1:])]
             self.assertLessEqual(min(rises), MOST_RISE, rises)
