@@ -185,7 +185,7 @@ int Run(const Options& options) {
   std::unique_ptr<rpc::Server> health_server;
   int health_port = 0;
   if (!options.health_listen.empty()) {
-    auto server = rpc::StartPlaintextServer(options.health_listen, health, rpc::CompletionLoop::Driver::kThread);
+    auto server = rpc::StartPlaintextServer(options.health_listen, health, rpc::CompletionLoop::Driver::kWaiting);
     if (!server.ok()) return Refuse(base::StrCat("--health-listen: ", Text(server.status())), kFailure);
     health_server = *std::move(server);
     health_port = health_server->port();

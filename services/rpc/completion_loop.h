@@ -14,7 +14,9 @@
 #include <grpcpp/completion_queue.h>
 
 #include <atomic>
+#include <condition_variable>
 #include <memory>
+#include <mutex>
 #include <thread>
 #include <utility>
 
@@ -30,17 +32,17 @@ class Completion {
   ~Completion() = default;
 };
 
-// Takes the completions of one queue and calls what waits for them, in order.
+// Takes the completions of one queue and calls what waits for them, in order, on a thread of its own.
 class CompletionLoop {
  public:
   enum class Driver {
-    kThread,  // A thread of its own.
-    kPoll,    // Poll(), for what can wait a moment: no second thread polls for gRPC.
+    kWaiting,  // Waits for completions.
+    kPaced,    // Looks for them every 50 ms, for what can wait so long: no second thread waits for gRPC.
   };
 
   // With a queue for calls that this process makes.
   CompletionLoop() : CompletionLoop(std::make_unique<grpc::CompletionQueue>()) {}
-  explicit CompletionLoop(std::unique_ptr<grpc::CompletionQueue> queue, Driver driver = Driver::kThread);
+  explicit CompletionLoop(std::unique_ptr<grpc::CompletionQueue> queue, Driver driver = Driver::kWaiting);
   // Returns when every operation has completed. Whoever began one has cancelled it, and begins no more but from handlers;
   // the servers whose queue this is have been shut down.
   ~CompletionLoop();
@@ -48,9 +50,6 @@ class CompletionLoop {
   CompletionLoop& operator=(const CompletionLoop&) = delete;
 
   grpc::CompletionQueue* queue() const { return queue_.get(); }
-
-  // kPoll: completes what can be completed now, without waiting. On one thread.
-  void Poll();
 
   // Calls `begin`, which begins an operation, from a thread that is not the loop's. Where the operation completes at once,
   // as most writes do, it is completed on the calling thread, after `begin`, and the loop's is not woken.
@@ -68,6 +67,9 @@ class CompletionLoop {
   template <typename Owner>
   friend class Operation;
 
+  void RunPaced();
+  void Poll();
+
   void Begun() { in_flight_.fetch_add(1, std::memory_order_relaxed); }
   void Over() {
     if (in_flight_.fetch_sub(1, std::memory_order_acq_rel) == 1) in_flight_.notify_all();
@@ -76,6 +78,9 @@ class CompletionLoop {
   const std::unique_ptr<grpc::CompletionQueue> queue_;
   const Driver driver_;
   std::atomic<int64_t> in_flight_ = 0;
+  std::mutex mutex_;
+  std::condition_variable ending_;
+  bool end_ = false;  // Under mutex_; kPaced.
   std::thread thread_;
 };
 

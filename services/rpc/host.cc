@@ -4,7 +4,6 @@
 #include <pthread.h>
 #include <time.h>
 
-#include <algorithm>
 #include <cstdio>
 #include <cstdlib>
 #include <utility>
@@ -18,8 +17,6 @@ namespace {
 
 // Edges move to other streams meanwhile.
 constexpr std::chrono::seconds kShutdownDeadline{3};
-// The most that a health probe waits.
-constexpr std::chrono::milliseconds kPause{50};
 
 }  // namespace
 
@@ -80,7 +77,7 @@ absl::Status Host::Serve(const std::vector<grpc::Service*>& services, std::vecto
   GATEPOST_ASSIGN_OR_RETURN(server_, StartServer(server, services, health_));
   if (!options_.service.health_listen.empty()) {
     GATEPOST_ASSIGN_OR_RETURN(health_server_, StartPlaintextServer(options_.service.health_listen, health_,
-                                                                   CompletionLoop::Driver::kPoll));
+                                                                   CompletionLoop::Driver::kPaced));
     health_port = health_server_->port();
   }
   if (!options_.service.metrics_listen.empty()) {
@@ -96,19 +93,16 @@ absl::Status Host::Serve(const std::vector<grpc::Service*>& services, std::vecto
 }
 
 void Host::Run(const sigset_t& signals, std::chrono::milliseconds interval, const std::function<void()>& tick) {
-  const timespec wait{.tv_sec = 0, .tv_nsec = std::chrono::nanoseconds(std::min(interval, kPause)).count()};
-  base::MonotonicTime ticked = clock_.Now();
+  const auto seconds = std::chrono::floor<std::chrono::seconds>(interval);
+  const timespec wait{.tv_sec = seconds.count(), .tv_nsec = std::chrono::nanoseconds(interval - seconds).count()};
   supervisor_.Ready();
   for (;;) {
     const int signal = sigtimedwait(&signals, nullptr, &wait);
-    if (health_server_ != nullptr) health_server_->loops().front()->Poll();
     if (signal == SIGTERM || signal == SIGINT) return;
     if (signal == SIGHUP) {
       const absl::Status status = denied_->Reload();
       log_.Info("reloaded", {{"error", base::FromAbsl(status.message())}});
     }
-    if (clock_.Now() - ticked < interval) continue;
-    ticked = clock_.Now();
     tick();
   }
 }

@@ -77,7 +77,7 @@ class Host {
   absl::Status Serve(const std::vector<grpc::Service*>& services, std::vector<base::LogField> fields);
   // Threads of services on completion queues, after Serve().
   const std::vector<std::unique_ptr<CompletionLoop>>& loops() const { return server_->loops(); }
-  // Until SIGTERM or SIGINT; SIGHUP reloads the deny list. `tick` runs about every `interval`.
+  // Until SIGTERM or SIGINT; SIGHUP reloads the deny list. `tick` runs after each `interval`, or a little sooner.
   void Run(const sigset_t& signals, std::chrono::milliseconds interval, const std::function<void()>& tick);
   // `drain`: lets streams know that they must end, before the servers close.
   void Stop(const std::function<void()>& drain);
@@ -95,7 +95,7 @@ class Host {
   std::unique_ptr<Calls> calls_;
   HealthService health_;
   std::unique_ptr<Server> server_;
-  std::unique_ptr<Server> health_server_;  // Polled by Run().
+  std::unique_ptr<Server> health_server_;
   std::unique_ptr<metrics::Exposer> exposer_;
   base::Supervisor supervisor_;
 };

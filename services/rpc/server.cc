@@ -97,7 +97,7 @@ absl::StatusOr<std::unique_ptr<Server>> StartServer(const ServerOptions& options
   int port = 0;
   builder.AddListeningPort(options.listen, grpc::experimental::TlsServerCredentials(tls), &port);
   for (grpc::Service* service : services) builder.RegisterService(service);
-  return Start(options.listen, health, options.loops, CompletionLoop::Driver::kThread, &builder, &port);
+  return Start(options.listen, health, options.loops, CompletionLoop::Driver::kWaiting, &builder, &port);
 }
 
 absl::StatusOr<std::unique_ptr<Server>> StartPlaintextServer(const std::string& listen, HealthService& health,

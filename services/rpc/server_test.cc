@@ -332,7 +332,7 @@ TEST_F(ServerTest, TheHundredAndFirstStreamWaits) {
 }
 
 TEST_F(ServerTest, HealthIsServedInTheClearAndFollowsReadiness) {
-  auto server = StartPlaintextServer("127.0.0.1:0", health_, CompletionLoop::Driver::kThread);
+  auto server = StartPlaintextServer("127.0.0.1:0", health_, CompletionLoop::Driver::kWaiting);
   ASSERT_TRUE(server.ok()) << server.status();
   const auto stub =
       Health::NewStub(grpc::CreateChannel("127.0.0.1:" + std::to_string((*server)->port()), grpc::InsecureChannelCredentials()));
