@@ -199,14 +199,20 @@ asio::awaitable<smtp::Event> SessionDriver::Continue(smtp::AuthRespond respond) 
 
 asio::awaitable<void> SessionDriver::CloseClient(bool linger) {
   if (!options_.client) co_return;
-  const bool written = co_await Flush();
-  if (!written || !linger || options_.linger == base::Duration::zero()) {
+  if (!linger || options_.linger == base::Duration::zero()) {
+    co_await Flush();
+    options_.client->Close();
+    co_return;
+  }
+  const std::string& last = session_.output();
+  options_.client->SetWriteDeadline(options_.clock->Now() +
+                                    (last.empty() ? options_.linger : smtp::limits::kClientWrite));
+  const std::error_code unwritten = co_await options_.client->ShutdownGracefully(last);
+  if (unwritten) {
     options_.client->Close();
     co_return;
   }
   const base::MonotonicTime deadline = options_.clock->Now() + options_.linger;
-  options_.client->SetWriteDeadline(deadline);
-  co_await options_.client->ShutdownGracefully();
   // What the client still sends is read and thrown away: closing over unread octets would reset the connection, and the
   // reset could overtake our last reply.
   options_.client->SetReadDeadline(deadline);

@@ -64,7 +64,9 @@ absl::StatusOr<base::Endpoint> Worker::Listen(const base::Endpoint& endpoint, Bi
   Listening& entry = listening_[bound];
   entry.listener = std::move(listener);
   entry.binding = std::move(binding);
-  entry.listener->Start([this, bound](asio::ip::tcp::socket socket) { OnAccept(bound, std::move(socket)); });
+  entry.listener->Start([this, bound](asio::ip::tcp::socket socket, const base::Endpoint& peer) {
+    OnAccept(bound, std::move(socket), peer);
+  });
   return bound;
 }
 
@@ -80,16 +82,15 @@ void Worker::Unlisten(const base::Endpoint& endpoint) {
   listening_.erase(found);
 }
 
-void Worker::OnAccept(const base::Endpoint& endpoint, asio::ip::tcp::socket socket) {
+void Worker::OnAccept(const base::Endpoint& endpoint, asio::ip::tcp::socket socket, const base::Endpoint& peer) {
   const auto listening = listening_.find(endpoint);
   if (listening == listening_.end() || !snapshot_) return;
   const Binding& binding = listening->second.binding;
   try {
     Arrival arrival;
-    arrival.stream = std::make_unique<net::TcpStream>(std::move(socket));
-    arrival.client = arrival.stream->peer();
-    arrival.local = arrival.stream->local();
-    if (arrival.client.port == 0) return;  // Gone before we looked.
+    arrival.stream = std::make_unique<net::TcpStream>(std::move(socket), peer);
+    arrival.client = peer;
+    arrival.local = endpoint.address.IsUnspecified() ? arrival.stream->local() : endpoint;
     arrival.lease = shared_.client_budget.TryAcquire();
     if (binding.proxies) {
       asio::co_spawn(context_, Introduce(this, binding, std::move(arrival)), asio::detached);

@@ -110,7 +110,7 @@ class Worker {
     Budget::Lease lease;
   };
 
-  void OnAccept(const base::Endpoint& endpoint, asio::ip::tcp::socket socket);
+  void OnAccept(const base::Endpoint& endpoint, asio::ip::tcp::socket socket, const base::Endpoint& peer);
   // The PROXY header comes before everything else; then the session.
   static asio::awaitable<void> Introduce(Worker* worker, Binding binding, Arrival arrival);
   static asio::awaitable<void> ReadHeader(Worker* worker, Binding binding, Arrival arrival);

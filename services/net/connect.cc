@@ -44,7 +44,9 @@ asio::awaitable<ConnectResult> Connect(base::Endpoint endpoint, base::MonotonicT
     // As an errno: asio's own category knows no std::errc.
     result.ec = std::error_code(error.value(), std::system_category());
   } else {
-    result.stream = std::make_unique<TcpStream>(std::move(attempt->socket));
+    std::error_code ignored;
+    attempt->socket.set_option(asio::ip::tcp::no_delay(true), ignored);
+    result.stream = std::make_unique<TcpStream>(std::move(attempt->socket), endpoint);
   }
   co_return result;
 }

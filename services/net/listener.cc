@@ -95,6 +95,7 @@ absl::StatusOr<std::unique_ptr<Listener>> Listener::Open(asio::io_context& conte
   std::error_code error = Bind(state->acceptor, endpoint, true);
   if (!error) state->acceptor.listen(kBacklog, error);
   if (!error) state->acceptor.non_blocking(true, error);
+  if (!error) state->acceptor.set_option(tcp::no_delay(true), error);  // accepted connections inherit it
   if (error) return Failed(endpoint, error);
   state->bound = ToEndpoint(state->acceptor.local_endpoint(error));
   return std::unique_ptr<Listener>(new Listener(std::move(state)));
@@ -117,11 +118,12 @@ asio::awaitable<void> Listener::Run(std::shared_ptr<State> state) {
   std::chrono::milliseconds wait = kFirstPause;
   while (!state->closed) {
     std::error_code error;
-    tcp::socket socket = co_await state->acceptor.async_accept(asio::redirect_error(asio::use_awaitable, error));
+    tcp::endpoint peer;
+    tcp::socket socket = co_await state->acceptor.async_accept(peer, asio::redirect_error(asio::use_awaitable, error));
     if (state->closed) co_return;
     if (!error) {
       wait = kFirstPause;
-      state->on_accept(std::move(socket));
+      state->on_accept(std::move(socket), ToEndpoint(peer));
       continue;
     }
     const int code = error.category() == std::system_category() || error.category() == asio::error::get_system_category() ? error.value() : 0;
@@ -140,7 +142,9 @@ void Listener::Close() {
   if (state_->on_accept) {
     // Connections that the kernel has completed are sessions already: they get their 421 rather than a reset.
     for (int i = 0; i < kBacklog; ++i) {
-      const int accepted = ::accept4(state_->acceptor.native_handle(), nullptr, nullptr, SOCK_CLOEXEC | SOCK_NONBLOCK);
+      tcp::endpoint peer;
+      auto size = static_cast<socklen_t>(peer.capacity());
+      const int accepted = ::accept4(state_->acceptor.native_handle(), peer.data(), &size, SOCK_CLOEXEC | SOCK_NONBLOCK);
       if (accepted < 0) break;
       tcp::socket socket(state_->acceptor.get_executor());
       std::error_code error;
@@ -149,7 +153,7 @@ void Listener::Close() {
         ::close(accepted);
         continue;
       }
-      state_->on_accept(std::move(socket));
+      state_->on_accept(std::move(socket), ToEndpoint(peer));
     }
   }
   std::error_code ignored;

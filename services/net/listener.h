@@ -23,8 +23,8 @@ absl::Status ProbeExclusive(const base::Endpoint& endpoint);
 
 class Listener {
  public:
-  // Called on the io_context's thread for each connection.
-  using OnAccept = std::function<void(asio::ip::tcp::socket)>;
+  // Called on the io_context's thread for each connection, which may be gone already. It has TCP_NODELAY.
+  using OnAccept = std::function<void(asio::ip::tcp::socket, const base::Endpoint& peer)>;
 
   // Bound and listening with SO_REUSEPORT (IPV6_V6ONLY always); accepts once Start() is called.
   static absl::StatusOr<std::unique_ptr<Listener>> Open(asio::io_context& context, const base::Endpoint& endpoint);

@@ -5,6 +5,7 @@
 #include <asio/use_awaitable.hpp>
 
 #include <algorithm>
+#include <array>
 #include <cerrno>
 #include <string>
 
@@ -137,10 +138,12 @@ void LoopbackStream::Close() {
   for (asio::steady_timer* event : {&in_->readable, &in_->writable, &out_->readable, &out_->writable}) event->cancel();
 }
 
-asio::awaitable<void> LoopbackStream::ShutdownGracefully() {
+asio::awaitable<std::error_code> LoopbackStream::ShutdownGracefully(std::string_view last) {
+  const std::array<std::string_view, 1> pieces{last};
+  const std::error_code error = co_await Write(pieces);
   out_->finished = true;
   out_->readable.cancel();
-  co_return;
+  co_return error;
 }
 
 }  // namespace gatepost::net

@@ -52,7 +52,7 @@ class LoopbackStream final : public Stream {
   void SetWriteDeadline(MonotonicTime deadline) override { write_deadline_ = deadline; }
   void Interrupt() override;
   void Close() override;
-  asio::awaitable<void> ShutdownGracefully() override;
+  asio::awaitable<std::error_code> ShutdownGracefully(std::string_view last) override;
   base::Endpoint peer() const override { return peer_; }
   base::Endpoint local() const override { return local_; }
 

@@ -24,7 +24,7 @@ class ProxyReaderTest : public testing::Test {
     asio::ip::tcp::acceptor acceptor(context_, {asio::ip::address_v4::loopback(), 0});
     proxy_.connect(acceptor.local_endpoint());
     proxy_.set_option(asio::ip::tcp::no_delay(true));
-    stream_ = std::make_unique<TcpStream>(acceptor.accept());
+    stream_ = std::make_unique<TcpStream>(acceptor.accept(), base::Endpoint());
   }
 
   void Say(std::string_view octets) { asio::write(proxy_, asio::buffer(octets)); }

@@ -56,8 +56,8 @@ class Stream {
   virtual void Interrupt() = 0;
   // At once; what waits ends with an error.
   virtual void Close() = 0;
-  // close_notify and FIN; reading goes on. Bounded by the write deadline.
-  virtual asio::awaitable<void> ShutdownGracefully() = 0;
+  // `last`, close_notify and FIN, in one packet if they fit into one; reading goes on. Bounded by the write deadline.
+  virtual asio::awaitable<std::error_code> ShutdownGracefully(std::string_view last) = 0;
 
   virtual base::Endpoint peer() const = 0;
   virtual base::Endpoint local() const = 0;

@@ -71,13 +71,8 @@ struct TcpStream::Watch : std::enable_shared_from_this<TcpStream::Watch> {
   MonotonicTime armed_for{};
 };
 
-TcpStream::TcpStream(asio::ip::tcp::socket socket)
-    : socket_(std::move(socket)), watch_(std::make_shared<Watch>(socket_.get_executor())), peer_(PeerOf(socket_)) {
-  std::error_code ignored;
-  socket_.non_blocking(true, ignored);
-  socket_.set_option(asio::ip::tcp::no_delay(true), ignored);
-  local_ = ToEndpoint(socket_.local_endpoint(ignored));
-}
+TcpStream::TcpStream(asio::ip::tcp::socket socket, const base::Endpoint& peer)
+    : socket_(std::move(socket)), watch_(std::make_shared<Watch>(socket_.get_executor())), peer_(peer) {}
 
 TcpStream::~TcpStream() {
   watch_->stream = nullptr;
@@ -151,6 +146,10 @@ asio::awaitable<IoResult> TcpStream::ReadSome(std::span<char> space) {
 }
 
 asio::awaitable<std::error_code> TcpStream::Write(std::span<const std::string_view> pieces) {
+  return Send(pieces, 0);
+}
+
+asio::awaitable<std::error_code> TcpStream::Send(std::span<const std::string_view> pieces, int flags) {
   spoke_ = true;
   size_t offset = 0;  // within the first piece that is left
   while (!pieces.empty()) {
@@ -170,7 +169,7 @@ asio::awaitable<std::error_code> TcpStream::Write(std::span<const std::string_vi
     msghdr message{};
     message.msg_iov = vectors.data();
     message.msg_iovlen = count;
-    const ssize_t n = ::sendmsg(socket_.native_handle(), &message, MSG_NOSIGNAL | MSG_DONTWAIT);
+    const ssize_t n = ::sendmsg(socket_.native_handle(), &message, MSG_NOSIGNAL | MSG_DONTWAIT | flags);
     if (n >= 0) {
       for (size_t left = static_cast<size_t>(n); left > 0;) {
         const size_t step = std::min(left, pieces.front().size() - offset);
@@ -213,10 +212,18 @@ void TcpStream::Close() {
   socket_.close(ignored);
 }
 
-asio::awaitable<void> TcpStream::ShutdownGracefully() {
-  std::error_code ignored;
-  socket_.shutdown(asio::ip::tcp::socket::shutdown_send, ignored);
-  co_return;
+asio::awaitable<std::error_code> TcpStream::ShutdownGracefully(std::string_view last) {
+  // The FIN pushes what waits for more.
+  const std::array<std::string_view, 1> pieces{last};
+  std::error_code error = co_await Send(pieces, MSG_MORE);
+  if (!error) socket_.shutdown(asio::ip::tcp::socket::shutdown_send, error);
+  co_return error;
+}
+
+base::Endpoint TcpStream::local() const {
+  std::error_code error;
+  const asio::ip::tcp::endpoint endpoint = socket_.local_endpoint(error);
+  return error ? base::Endpoint() : ToEndpoint(endpoint);
 }
 
 base::Endpoint ToEndpoint(const asio::ip::tcp::endpoint& endpoint) {
@@ -228,12 +235,6 @@ base::Endpoint ToEndpoint(const asio::ip::tcp::endpoint& endpoint) {
 asio::ip::tcp::endpoint ToAsio(const base::Endpoint& endpoint) {
   if (endpoint.address.is_v4()) return {asio::ip::address_v4(endpoint.address.v4()), endpoint.port};
   return {asio::ip::address_v6(endpoint.address.octets()), endpoint.port};
-}
-
-base::Endpoint PeerOf(const asio::ip::tcp::socket& socket) {
-  std::error_code error;
-  const asio::ip::tcp::endpoint endpoint = socket.remote_endpoint(error);
-  return error ? base::Endpoint() : ToEndpoint(endpoint);
 }
 
 }  // namespace gatepost::net

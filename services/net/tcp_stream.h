@@ -13,8 +13,8 @@ namespace gatepost::net {
 
 class TcpStream final : public Stream {
  public:
-  // A connected socket; made non-blocking and TCP_NODELAY here.
-  explicit TcpStream(asio::ip::tcp::socket socket);
+  // A connected socket with TCP_NODELAY, as Listener and Connect() give it; `peer`: its other end.
+  TcpStream(asio::ip::tcp::socket socket, const base::Endpoint& peer);
   ~TcpStream() override;
 
   asio::awaitable<IoResult> ReadSome(std::span<char> space) override;
@@ -25,9 +25,10 @@ class TcpStream final : public Stream {
   void SetWriteDeadline(MonotonicTime deadline) override;
   void Interrupt() override;
   void Close() override;
-  asio::awaitable<void> ShutdownGracefully() override;
+  asio::awaitable<std::error_code> ShutdownGracefully(std::string_view last) override;
   base::Endpoint peer() const override { return peer_; }
-  base::Endpoint local() const override { return local_; }
+  // A system call; 0.0.0.0:0 when the connection is gone.
+  base::Endpoint local() const override;
 
   // For TlsStream, which reads and writes the descriptor itself: waits by the deadline of the direction named.
   asio::awaitable<std::error_code> WaitToRead(bool read_deadline);
@@ -39,16 +40,15 @@ class TcpStream final : public Stream {
   struct Watch;  // shared with the timer's handler, which may run after the stream is gone
 
   asio::awaitable<std::error_code> Wait(asio::ip::tcp::socket::wait_type what, bool read_deadline);
+  // `flags`: of send(2).
+  asio::awaitable<std::error_code> Send(std::span<const std::string_view> pieces, int flags);
 
   asio::ip::tcp::socket socket_;
   std::shared_ptr<Watch> watch_;
   bool spoke_ = false;  // Write() came last: nothing is known to be there to read
-  base::Endpoint peer_;
-  base::Endpoint local_;
+  const base::Endpoint peer_;
 };
 
-// As the socket says; 0.0.0.0:0 when it is not connected.
-base::Endpoint PeerOf(const asio::ip::tcp::socket& socket);
 base::Endpoint ToEndpoint(const asio::ip::tcp::endpoint& endpoint);
 asio::ip::tcp::endpoint ToAsio(const base::Endpoint& endpoint);
 

@@ -2,7 +2,10 @@
 
 #include <fcntl.h>
 #include <gtest/gtest.h>
+#include <netinet/in.h>
+#include <netinet/tcp.h>
 #include <sys/resource.h>
+#include <sys/socket.h>
 #include <unistd.h>
 
 #include <asio/co_spawn.hpp>
@@ -35,7 +38,9 @@ class TcpStreamTest : public testing::Test {
     auto listener = Listener::Open(context_, *base::Endpoint::Parse("127.0.0.1:0"));
     ASSERT_TRUE(listener.ok()) << listener.status();
     listener_ = *std::move(listener);
-    listener_->Start([this](asio::ip::tcp::socket socket) { server_ = std::make_unique<TcpStream>(std::move(socket)); });
+    listener_->Start([this](asio::ip::tcp::socket socket, const base::Endpoint& peer) {
+      server_ = std::make_unique<TcpStream>(std::move(socket), peer);
+    });
     Run(Dial(listener_->endpoint()));
     while (server_ == nullptr) context_.run_one();
   }
@@ -77,7 +82,7 @@ TEST_F(TcpStreamTest, PiecesArriveInOrderAndTheEndIsEof) {
   Run([](TcpStream& stream, std::error_code* out) -> asio::awaitable<void> {
     const std::array<std::string_view, 4> pieces{"one ", "", "two ", "three"};
     *out = co_await stream.Write(pieces);
-    co_await stream.ShutdownGracefully();
+    if (!*out) *out = co_await stream.ShutdownGracefully(" last");
   }(*client_, &error));
   EXPECT_FALSE(error);
   std::string got;
@@ -92,7 +97,20 @@ TEST_F(TcpStreamTest, PiecesArriveInOrderAndTheEndIsEof) {
       all->append(space.data(), result.n);
     }
   }(*server_, &got));
-  EXPECT_EQ(got, "one two three");
+  EXPECT_EQ(got, "one two three last");
+}
+
+// Small replies leave at once, whoever has connected.
+TEST_F(TcpStreamTest, BothEndsKnowEachOtherAndHaveNoDelay) {
+  EXPECT_EQ(client_->peer(), listener_->endpoint());
+  EXPECT_EQ(server_->local(), listener_->endpoint());
+  EXPECT_EQ(server_->peer(), client_->local());
+  for (TcpStream* stream : {client_.get(), server_.get()}) {
+    int set = 0;
+    socklen_t size = sizeof set;
+    ASSERT_EQ(getsockopt(stream->descriptor(), IPPROTO_TCP, TCP_NODELAY, &set, &size), 0);
+    EXPECT_EQ(set, 1);
+  }
 }
 
 TEST_F(TcpStreamTest, AReadPastItsDeadlineTimesOutAndTheStreamGoesOn) {
@@ -263,7 +281,7 @@ TEST(ListenerTest, ClosingTakesWhoIsInTheQueue) {
   auto listener = Listener::Open(context, *base::Endpoint::Parse("127.0.0.1:0"));
   ASSERT_TRUE(listener.ok());
   int accepted = 0;
-  (*listener)->Start([&](asio::ip::tcp::socket) { ++accepted; });
+  (*listener)->Start([&](asio::ip::tcp::socket, const base::Endpoint&) { ++accepted; });
   asio::ip::tcp::socket client(context);
   client.connect(asio::ip::tcp::endpoint(asio::ip::address_v4::loopback(), (*listener)->endpoint().port));
   (*listener)->Close();
@@ -293,7 +311,7 @@ TEST(ListenerTest, WithoutDescriptorsItTurnsOneAwayDoesNotSpinAndRecovers) {
   auto listener = Listener::Open(context, *base::Endpoint::Parse("127.0.0.1:0"));
   ASSERT_TRUE(listener.ok());
   std::vector<asio::ip::tcp::socket> accepted;
-  (*listener)->Start([&](asio::ip::tcp::socket socket) { accepted.push_back(std::move(socket)); });
+  (*listener)->Start([&](asio::ip::tcp::socket socket, const base::Endpoint&) { accepted.push_back(std::move(socket)); });
   std::vector<asio::ip::tcp::socket> clients;
   for (int i = 0; i < 3; ++i) clients.emplace_back(context, asio::ip::tcp::v4());
   const asio::ip::tcp::endpoint target(asio::ip::address_v4::loopback(), (*listener)->endpoint().port);
@@ -323,7 +341,7 @@ TEST(ListenerTest, AcceptsOnAfterAnException) {
   auto listener = Listener::Open(context, *base::Endpoint::Parse("127.0.0.1:0"));
   ASSERT_TRUE(listener.ok());
   int taken = 0;
-  (*listener)->Start([&](asio::ip::tcp::socket) {
+  (*listener)->Start([&](asio::ip::tcp::socket, const base::Endpoint&) {
     if (++taken == 1) throw std::bad_alloc();
   });
   const asio::ip::tcp::endpoint target(asio::ip::address_v4::loopback(), (*listener)->endpoint().port);

@@ -44,7 +44,9 @@ class HandshakeTest : public testing::Test {
  protected:
   void SetUp() override {
     listener_ = *net::Listener::Open(context_, *base::Endpoint::Parse("127.0.0.1:0"));
-    listener_->Start([this](asio::ip::tcp::socket socket) { accepted_ = std::make_unique<net::TcpStream>(std::move(socket)); });
+    listener_->Start([this](asio::ip::tcp::socket socket, const base::Endpoint& peer) {
+      accepted_ = std::make_unique<net::TcpStream>(std::move(socket), peer);
+    });
     options_.identities = {{Ecdsa().certificate, Ecdsa().key}};
     options_.session_scope = "virtualServers/test";
     client_options_.ca_bundle_pem = Ecdsa().certificate;
@@ -143,7 +145,7 @@ class OpensslTest : public HandshakeTest {
         std::string got;
         Run(Receive(*result.stream, 1, &got, &read_error_));
       }
-      Run([](net::Stream& stream) -> asio::awaitable<void> { co_await stream.ShutdownGracefully(); }(*result.stream));
+      Run([](net::Stream& stream) -> asio::awaitable<void> { co_await stream.ShutdownGracefully(""); }(*result.stream));
     }
     outcome.detail = result.detail;
     if (result.stream) outcome.facts = result.stream->facts();

@@ -124,8 +124,11 @@ bool TlsStream::ReadableNow() {
   return state.end || SSL_has_pending(state.ssl.get()) == 1 || state.wire.HasInput() || state.tcp->ReadableNow();
 }
 
-asio::awaitable<std::error_code> TlsStream::Write(std::span<const std::string_view> pieces) {
+asio::awaitable<std::error_code> TlsStream::Write(std::span<const std::string_view> pieces) { return WriteRecords(pieces, false); }
+
+asio::awaitable<std::error_code> TlsStream::WriteRecords(std::span<const std::string_view> pieces, bool more) {
   State& state = *state_;
+  while (!pieces.empty() && pieces.back().empty()) pieces = pieces.first(pieces.size() - 1);
   std::array<char, 4096> gathered;
   size_t next = 0;
   while (next < pieces.size()) {
@@ -143,6 +146,7 @@ asio::awaitable<std::error_code> TlsStream::Write(std::span<const std::string_vi
     }
     while (!octets.empty()) {
       if (!state.tcp->is_open()) co_return asio::error::bad_descriptor;
+      state.wire.set_more(more || next < pieces.size() || octets.size() > kRecord);
       errno = 0;
       const int n = SSL_write(state.ssl.get(), octets.data(), static_cast<int>(std::min(octets.size(), kRecord)));
       if (n > 0) {
@@ -161,17 +165,22 @@ void TlsStream::SetWriteDeadline(base::MonotonicTime deadline) { state_->tcp->Se
 void TlsStream::Interrupt() { state_->tcp->Interrupt(); }
 void TlsStream::Close() { state_->tcp->Close(); }
 
-asio::awaitable<void> TlsStream::ShutdownGracefully() {
+asio::awaitable<std::error_code> TlsStream::ShutdownGracefully(std::string_view last) {
   State& state = *state_;
-  if (!state.tcp->is_open()) co_return;
+  if (!state.tcp->is_open()) co_return asio::error::bad_descriptor;
+  const std::array<std::string_view, 1> pieces{last};
+  const std::error_code error = co_await WriteRecords(pieces, true);
+  if (error) co_return error;
+  state.wire.set_more(true);  // the FIN pushes it
   for (;;) {
     errno = 0;
     const int n = SSL_shutdown(state.ssl.get());
     if (n >= 0 || SSL_get_error(state.ssl.get(), n) != SSL_ERROR_WANT_WRITE) break;
     if (co_await state.tcp->WaitToWrite(false)) break;
   }
+  state.wire.set_more(false);
   ERR_clear_error();
-  co_await state.tcp->ShutdownGracefully();
+  co_return co_await state.tcp->ShutdownGracefully("");
 }
 
 base::Endpoint TlsStream::peer() const { return state_->tcp->peer(); }

@@ -44,7 +44,7 @@ class TlsStream final : public net::Stream {
   void SetWriteDeadline(base::MonotonicTime deadline) override;
   void Interrupt() override;
   void Close() override;
-  asio::awaitable<void> ShutdownGracefully() override;
+  asio::awaitable<std::error_code> ShutdownGracefully(std::string_view last) override;
   base::Endpoint peer() const override;
   base::Endpoint local() const override;
 
@@ -55,6 +55,9 @@ class TlsStream final : public net::Stream {
  private:
   friend struct Handshaker;
   explicit TlsStream(std::unique_ptr<State> state);
+  // `more`: something is written right behind, and pushes what is still waiting then.
+  asio::awaitable<std::error_code> WriteRecords(std::span<const std::string_view> pieces, bool more);
+
   std::unique_ptr<State> state_;
 };
 

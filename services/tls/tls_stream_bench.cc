@@ -40,8 +40,8 @@ class Pairs {
     server_ = *ServerContext::Make(server);
     client_ = *ClientContext::Make({.ca_bundle_pem = certificate, .server_name = "mail.example.com"});
     listener_ = *net::Listener::Open(context_, *base::Endpoint::Parse("127.0.0.1:0"));
-    listener_->Start([this](asio::ip::tcp::socket socket) {
-      asio::co_spawn(context_, Serve(std::make_unique<net::TcpStream>(std::move(socket)), server_, &pair_.first), asio::detached);
+    listener_->Start([this](asio::ip::tcp::socket socket, const base::Endpoint& peer) {
+      asio::co_spawn(context_, Serve(std::make_unique<net::TcpStream>(std::move(socket), peer), server_, &pair_.first), asio::detached);
     });
   }
 

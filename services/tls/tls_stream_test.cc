@@ -53,8 +53,7 @@ TEST_F(TlsStreamTest, OctetsGoBothWaysUnderTls13) {
 // threats.md S7: only close_notify is an end.
 TEST_F(TlsStreamTest, CloseNotifyIsTheEndAndSaidEveryTime) {
   Handshake();
-  Run(Send(*client_.stream, "QUIT\r\n"));
-  Run([](net::Stream& stream) -> asio::awaitable<void> { co_await stream.ShutdownGracefully(); }(*client_.stream));
+  Run([](net::Stream& stream) -> asio::awaitable<void> { co_await stream.ShutdownGracefully("QUIT\r\n"); }(*client_.stream));
   std::string got;
   std::error_code error;
   Run(Receive(*server_.stream, 7, &got, &error));
