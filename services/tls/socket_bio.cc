@@ -13,8 +13,8 @@
 namespace gatepost::tls::internal {
 namespace {
 
-// Behind a body of so many octets the next one is likely as large: only its header is read with it, so that it need not be copied.
-constexpr size_t kLargeBody = 4096;
+// Behind a body of so many octets others as large are likely.
+constexpr size_t kLargeBody = 8192;
 
 }  // namespace
 
@@ -63,7 +63,7 @@ int SocketBio::Read(char* out, size_t size) {
   if (begin_ != end_) return Take(out, size);
   // A header is followed by a body; of a body only what is missing is known to come.
   const bool header = size <= SSL3_RT_HEADER_LENGTH;
-  const ssize_t n = header ? Receive(nullptr, 0, kAhead) : Receive(out, size, size < kLargeBody ? kAhead : SSL3_RT_HEADER_LENGTH);
+  const ssize_t n = header ? Receive(nullptr, 0, kAhead) : Receive(out, size, size < kLargeBody ? kAhead : kAheadInBulk);
   if (n <= 0) return static_cast<int>(n);
   return header ? Take(out, size) : static_cast<int>(std::min(static_cast<size_t>(n), size));
 }
@@ -72,11 +72,13 @@ int SocketBio::Take(char* out, size_t size) {
   const size_t n = std::min(size, end_ - begin_);
   std::memcpy(out, ahead_.get() + begin_, n);
   begin_ += n;
-  if (begin_ == end_) {
-    begin_ = end_ = 0;
-    ahead_.reset();
-  }
+  if (begin_ == end_) Release();
   return static_cast<int>(n);
+}
+
+void SocketBio::Release() {
+  ahead_.reset();
+  begin_ = end_ = capacity_ = 0;
 }
 
 bool SocketBio::Fill() {
@@ -94,11 +96,12 @@ ssize_t SocketBio::Receive(char* out, size_t size, size_t ahead) {
     return -1;
   }
   // No exception may pass through BoringSSL.
-  ahead_.reset(new (std::nothrow) char[kAhead]);
+  ahead_.reset(new (std::nothrow) char[ahead]);
   if (!ahead_) {
     errno = ENOMEM;
     return -1;
   }
+  capacity_ = ahead;
   std::array<iovec, 2> space{{{out, size}, {ahead_.get(), ahead}}};
   msghdr message{};
   message.msg_iov = size == 0 ? &space[1] : space.data();
@@ -122,7 +125,7 @@ ssize_t SocketBio::Receive(char* out, size_t size, size_t ahead) {
   }
   if (end_ == 0) {
     const int error = errno;
-    ahead_.reset();
+    Release();
     errno = error;
   }
   return n;
