@@ -350,6 +350,8 @@ absl::StatusOr<std::shared_ptr<const ServerContext>> ServerContext::Make(const O
   } else {
     state->ticket_keys = options.ticket_keys;
     SSL_CTX_set_tlsext_ticket_key_cb(context, SealTicket);
+    // A mail client opens a connection at a time, and gets its next ticket there.
+    SSL_CTX_set_num_tickets(context, 1);
   }
   return std::shared_ptr<const ServerContext>(new ServerContext(std::move(state)));
 }

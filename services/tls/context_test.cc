@@ -154,6 +154,15 @@ class SessionTest : public OpensslTest {
   const std::string file_ = testing::TempDir() + "/session" + std::to_string(getpid());
 };
 
+// Each is sealed and sent in every session, and a mail client uses one.
+TEST_F(SessionTest, Tls13GivesOneTicket) {
+  const std::string said = Connect("-tls1_3").output;
+  const std::string_view arrived = "Post-Handshake New Session Ticket arrived";
+  const size_t first = said.find(arrived);
+  ASSERT_NE(first, std::string::npos) << said;
+  EXPECT_EQ(said.find(arrived, first + 1), std::string::npos) << said;
+}
+
 // threats.md L1: a ticket of one scope never resumes in another; the same keys elsewhere do resume.
 TEST_F(SessionTest, TicketsResumeWithinTheirScopeAlone) {
   for (const char* version : {"-tls1_2", "-tls1_3"}) {
