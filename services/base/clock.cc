@@ -21,12 +21,25 @@ std::tm Utc(std::chrono::sys_seconds seconds) {
 }  // namespace
 
 std::string FormatRfc3339(WallTime time) {
-  const auto seconds = std::chrono::floor<std::chrono::seconds>(time);
-  const auto millis = std::chrono::duration_cast<std::chrono::milliseconds>(time - seconds).count();
-  const std::tm t = Utc(seconds);
-  char text[64];
-  std::snprintf(text, sizeof text, "%04d-%02d-%02dT%02d:%02d:%02d.%03dZ", t.tm_year + 1900, t.tm_mon + 1, t.tm_mday,
-                t.tm_hour, t.tm_min, t.tm_sec, static_cast<int>(millis));
+  // In every log line: no printf.
+  const auto millis = std::chrono::floor<std::chrono::milliseconds>(time);
+  const auto day = std::chrono::floor<std::chrono::days>(millis);
+  const std::chrono::year_month_day date(day);
+  const std::chrono::hh_mm_ss clock(millis - day);
+  std::string text;
+  text.reserve(24);
+  // `unit`: of the first digit.
+  const auto append = [&](int value, int unit, char behind) {
+    for (; unit > 0; unit /= 10) text.push_back(static_cast<char>('0' + value / unit % 10));
+    text.push_back(behind);
+  };
+  append(static_cast<int>(date.year()), 1000, '-');
+  append(static_cast<int>(static_cast<unsigned>(date.month())), 10, '-');
+  append(static_cast<int>(static_cast<unsigned>(date.day())), 10, 'T');
+  append(static_cast<int>(clock.hours().count()), 10, ':');
+  append(static_cast<int>(clock.minutes().count()), 10, ':');
+  append(static_cast<int>(clock.seconds().count()), 10, '.');
+  append(static_cast<int>(clock.subseconds().count()), 100, 'Z');
   return text;
 }
 

@@ -16,6 +16,13 @@ namespace {
 // How long lines are gathered for one write.
 constexpr std::chrono::milliseconds kBatch{10};
 
+// How many octets at the front stand for themselves in a JSON string.
+size_t PlainLength(std::string_view text) {
+  size_t i = 0;
+  while (i < text.size() && text[i] >= 0x20 && text[i] < 0x7f && text[i] != '"' && text[i] != '\\') ++i;
+  return i;
+}
+
 // How many octets the well-formed character at the front takes; 0: it is not well-formed.
 size_t CharacterLength(std::string_view text) {
   const auto lead = static_cast<uint8_t>(text[0]);
@@ -30,6 +37,12 @@ void AppendJsonEscaped(std::string_view text, std::string* out, size_t most) {
   static constexpr char kDigits[] = "0123456789abcdef";
   size_t used = 0;
   while (!text.empty()) {
+    // Nearly all that is logged is itself.
+    const size_t plain = PlainLength(text.substr(0, most - used));
+    out->append(text.substr(0, plain));
+    text.remove_prefix(plain);
+    used += plain;
+    if (text.empty()) return;
     const size_t length = CharacterLength(text);
     const size_t step = std::max<size_t>(length, 1);
     if (used + step > most) {

@@ -62,6 +62,8 @@ TEST(ClockTest, FormatsInUtc) {
   const WallTime time(std::chrono::milliseconds(1'795'518'227'123));
   EXPECT_EQ(FormatRfc3339(time), "2026-11-24T11:03:47.123Z");
   EXPECT_EQ(FormatRfc5322(time), "Tue, 24 Nov 2026 11:03:47 +0000");
+  const WallTime leap_day(std::chrono::milliseconds(1'835'395'200'007));
+  EXPECT_EQ(FormatRfc3339(leap_day), "2028-02-29T00:00:00.007Z");
 }
 
 }  // namespace
