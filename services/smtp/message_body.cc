@@ -125,6 +125,7 @@ std::optional<Action> MessageBody::Resume(const Event& event) {
     case State::kReading: {
       size_t read = context_.conversation.input().readable().size() - input_before_read_;
       bool fast_enough = message_->pace.EndRead(context_.now, read);
+      message_->next_read = read < Message::kShortRead ? Message::kShortRead : kBodyRead;
       if (std::holds_alternative<BytesRead>(event) && fast_enough) return Pump();
       context_.conversation.EndOfReading(std::holds_alternative<BytesRead>(event) ? Event(TimedOut{}) : event,
                                          replies::DataTimeout(context_.settings.fqdn));
@@ -208,7 +209,7 @@ std::optional<Action> MessageBody::Pump() {
 std::optional<Action> MessageBody::Read() {
   input_before_read_ = context_.conversation.input().readable().size();
   state_ = State::kReading;
-  return ReadClient{message_->pace.BeginRead(context_.now), kBodyRead, false};
+  return ReadClient{message_->pace.BeginRead(context_.now), message_->next_read, false};
 }
 
 // Octets after 354. Nothing: go on.

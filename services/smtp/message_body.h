@@ -48,6 +48,9 @@ class MessageBody {
   struct Message {
     Message(MessageIntake message_intake, DataPace data_pace, bool is_binary)
         : intake(std::move(message_intake)), pace(data_pace), binary(is_binary), chunks(is_binary) {}
+    // Most messages are short, and room for more than what comes costs time.
+    static constexpr size_t kShortRead = 16 * 1024;
+    size_t next_read = kShortRead;
     MessageIntake intake;
     DataPace pace;
     const bool binary;  // BODY=BINARYMIME: it goes on as it comes, in chunks

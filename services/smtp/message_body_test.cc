@@ -52,6 +52,18 @@ class MessageBodyTest : public testing::Test {
   SessionHarness session_;
 };
 
+TEST_F(MessageBodyTest, ALongMessageIsReadInLargerPieces) {
+  EXPECT_EQ(session_.Send(kMail), kEnvelopeSaid);
+  EXPECT_EQ(session_.Send("DATA\r\n"), kGo);
+  const size_t first = session_.reading().want;
+  session_.Send(Repeat("0123456789abcd\r\n", static_cast<int>(first / 16) - 1));
+  EXPECT_EQ(session_.reading().want, first);
+  session_.Send(Repeat("0123456789abcd\r\n", static_cast<int>(first / 16)));
+  EXPECT_EQ(session_.reading().want, 4 * first);
+  session_.Send("short\r\n");
+  EXPECT_EQ(session_.reading().want, first);
+}
+
 TEST_F(MessageBodyTest, AMessageGoesThrough) {
   EXPECT_EQ(Data(session_, "Subject: x\r\n\r\nhello\r\n.\r\n"), "250 2.0.0 Accepted sid.1 queued\r\n");
   ASSERT_EQ(session_.delivered().size(), 1u);
