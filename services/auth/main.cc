@@ -289,6 +289,7 @@ void Program::Run() {
   host_.Stop([this] { sasl_service_->Drain(); });
   // Its last answers go to streams that are gone.
   verifier_->Stop();
+  if (tokens_ != nullptr) tokens_->Stop();
   if (directory_ != nullptr) directory_->Stop();
   host_.StopMetrics();
   log_.Info("stopped", {});

@@ -75,6 +75,7 @@ void Revocations::Take(const store::Record& record) {
   const std::optional<base::WallTime> since = FromMilliseconds(record.value);
   if (!since || *since < clock_.WallNow() - kRevocationTime) return;
   const std::string user = RevokedUser(record.key);
+  absl::MutexLock lock(&mutex_);
   base::WallTime& known = since_[user];
   if (known == *since) return;
   known = *since;
@@ -96,7 +97,7 @@ absl::Status Revocations::ReadAll(store::View& view) {
 }
 
 absl::Status Revocations::Refresh() {
-  absl::MutexLock lock(&mutex_);
+  absl::MutexLock lock(&reading_mutex_);
   GATEPOST_ASSIGN_OR_RETURN(const std::unique_ptr<store::View> view, store_.Read());
   if (view->revision() == seen_) return absl::OkStatus();
   const absl::StatusOr<std::vector<store::Change>> changes =

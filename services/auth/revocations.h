@@ -51,16 +51,18 @@ class Revocations {
 
  private:
   void Run();
-  absl::Status ReadAll(store::View& view) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
-  void Take(const store::Record& record) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
+  absl::Status ReadAll(store::View& view) ABSL_EXCLUSIVE_LOCKS_REQUIRED(reading_mutex_);
+  void Take(const store::Record& record) ABSL_LOCKS_EXCLUDED(mutex_);
 
   store::RecordStore& store_;
   const base::Clock& clock_;
   base::Log& log_;
   const Metrics& metrics_;
 
-  absl::Mutex mutex_;
-  int64_t seen_ ABSL_GUARDED_BY(mutex_) = -1;  // The store's revision up to which all is known.
+  absl::Mutex reading_mutex_;  // Held while the store is read; before mutex_.
+  int64_t seen_ ABSL_GUARDED_BY(reading_mutex_) = -1;  // The store's revision up to which all is known.
+
+  absl::Mutex mutex_;  // Never while the store is read: streams that come and go take it on gRPC's thread.
   std::map<std::string, base::WallTime> since_ ABSL_GUARDED_BY(mutex_);
   std::set<RevocationSink*> sinks_ ABSL_GUARDED_BY(mutex_);
 

@@ -1,8 +1,8 @@
 // The client's side of one long-lived bidirectional gRPC stream, seen from an io_context thread: messages go out
 // through a queue, messages and the end come in as calls on that thread. Used by config_watch and auth_client.
 //
-// The completion loop's thread does no more than asio::post. One message at a time comes in: the next is read when the
-// handler of the last has returned, so that a fast server cannot fill our memory.
+// The completion loop's thread posts what comes in and writes what is queued. One message at a time comes in: the next is
+// read when the handler of the last has returned, so that a fast server cannot fill our memory.
 //
 // Thread rule: everything public is called on the executor's thread, and both callbacks are called there. The stream
 // keeps itself until gRPC is done with it; its owner holds a shared_ptr and calls Abandon() when it loses interest. The

@@ -32,7 +32,8 @@ class Completion {
   ~Completion() = default;
 };
 
-// Takes the completions of one queue and calls what waits for them, in order, on a thread of its own.
+// Takes the completions of one queue and calls what waits for them on a thread of its own; BeginHere() may call some of
+// them, of any object, on its caller's beside it.
 class CompletionLoop {
  public:
   enum class Driver {

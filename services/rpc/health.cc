@@ -79,6 +79,7 @@ class HealthService::WatchCall final : public std::enable_shared_from_this<Watch
     if (!ok) return done_.Drop();  // The server stops.
     std::make_shared<WatchCall>(health_, server_, loop_)->Await();
     absl::MutexLock lock(&health_.mutex_);
+    if (ended_) return;  // Given up already: OnDone may come first, on another thread (CompletionLoop::BeginHere).
     health_.watches_.emplace(this, shared_from_this());
     if (health_.stopping_) {
       End();

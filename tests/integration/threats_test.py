@@ -879,7 +879,7 @@ class Reuse(Wire):
         self.assertEqual(self.body_of(message), body)
         return self.upstream.connections[message.connection]
 
-    def fail(self, commands, octets=b"", read=False):
+    def mallory(self, commands, octets=b"", read=False):
         """Mallory's session: `commands`, `octets` as they are, perhaps one more reply; then she is gone."""
         client = self.client()
         client.hello()
@@ -932,13 +932,13 @@ class Reuse(Wire):
             "an early answer to the message": (early, data, header + b"x" * 10000 + b"\r\n.\r\n", True),
             "an answer too many to the message": ({"DOT": b"250 2.0.0 queued\r\n250 2.0.0 and again\r\n"}, data, header + b"x\r\n.\r\n", True),
         }
-        for name, (answers, *mallory) in cases.items():
+        for name, (answers, *steps) in cases.items():
             with self.subTest(name):
                 self.upstream.forget()
                 self.send("alice")  # leaves the connection that mallory takes over
                 self.upstream.answers = answers
                 self.upstream.hook = lambda _u, _c, verb, line: b"550 5.1.1 no\r\n" if verb == "RCPT" and b"-refused@" in line else None
-                self.fail(*mallory)
+                self.mallory(*steps)
                 self.upstream.answers, self.upstream.hook = {}, None
                 for _ in range(3):
                     connection = self.send("bob")
