@@ -68,8 +68,10 @@ std::optional<UpstreamConnection> UpstreamPool::Take(const Route& route, const R
 }
 
 UpstreamPool::List::iterator UpstreamPool::Close(List::iterator idle) {
-  Dismiss(std::move(idle->connection));
-  return idle_.erase(idle);
+  UpstreamConnection connection = std::move(idle->connection);
+  const List::iterator next = idle_.erase(idle);  // First: to dismiss it may fail, for want of memory.
+  Dismiss(std::move(connection));
+  return next;
 }
 
 void UpstreamPool::Dismiss(UpstreamConnection connection) {
@@ -108,7 +110,7 @@ void UpstreamPool::Shut() {
 }
 
 void UpstreamPool::Schedule() {
-  if (std::exchange(scheduled_, true)) return;
+  if (scheduled_) return;
   timer_.expires_after(kSweep);
   timer_.async_wait([this](std::error_code error) {
     if (error) return;
@@ -116,6 +118,7 @@ void UpstreamPool::Schedule() {
     Sweep();
     if (!idle_.empty()) Schedule();
   });
+  scheduled_ = true;
 }
 
 void UpstreamPool::Sweep() {

@@ -2,13 +2,11 @@
 // EHLO and TLS.
 //
 // A connection is left only in a state in which nothing of one client can reach another's transaction:
-// - the last transaction ended with the next hop's 250 to the end of its message. That clears the next hop's buffers
-// and
-//   MAIL is in order again (RFC 5321 4.1.1.4), so no RSET is needed; whatever ended in another way ends the connection,
-//   and so does any refusal: next hops count errors per connection, and slow down or hang up on who makes many;
+// - the last transaction ended with the next hop's 250 to the end of its message, or with a 250 to RSET, or there
+//   was none. Either clears the next hop's buffers, and MAIL is in order again (RFC 5321 4.1.1.4, 4.1.1.5). Whatever ended in another way ends
+//   the connection, and so does any refusal: next hops count errors per connection, and hang up on who makes many;
 // - no octet beyond that 250 has come, and none comes while it is idle: looked for every second and once more when it
-// is
-//   taken over, so that an early reply, a 421 or the end is never the answer to what is said next (protocol.md 4, 8);
+//   is taken over, so that an early reply, a 421 or the end is never the answer to what is said next (protocol.md 4, 8);
 // - the next hop was never told of a client (XCLIENT, PROXY).
 // It is found again only by the same Route, that is by sessions of the same virtual server in the same configuration
 // (next hops, TLS settings, our name in EHLO), and by the same address. limits.h bounds number, idling, age and

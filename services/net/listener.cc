@@ -106,15 +106,20 @@ void Listener::Start(OnAccept on_accept) {
   Launch(state_);
 }
 
-void Listener::Launch(const std::shared_ptr<State>& state) {
-  // A loop that ended by an exception, for want of memory, begins anew: a worker that accepts no more would keep its
-  // share of the connections waiting. If even that fails the exception goes on and ends the process.
-  asio::co_spawn(state->acceptor.get_executor(), Run(state), [state](const std::exception_ptr& failed) {
-    if (failed && !state->closed) Launch(state);
+void Listener::Launch(const std::shared_ptr<State>& state, bool again) {
+  // A loop that ended by an exception, for want of memory, begins anew after a pause: a worker that accepts no more would
+  // keep its share of the connections waiting. If even that fails the exception goes on and ends the process.
+  asio::co_spawn(state->acceptor.get_executor(), Run(state, again), [state](const std::exception_ptr& failed) {
+    if (failed && !state->closed) Launch(state, /*again=*/true);
   });
 }
 
-asio::awaitable<void> Listener::Run(std::shared_ptr<State> state) {
+asio::awaitable<void> Listener::Run(std::shared_ptr<State> state, bool pause) {
+  if (pause) {
+    std::error_code ignored;
+    state->pause.expires_after(kFirstPause);
+    co_await state->pause.async_wait(asio::redirect_error(asio::use_awaitable, ignored));
+  }
   std::chrono::milliseconds wait = kFirstPause;
   while (!state->closed) {
     std::error_code error;

@@ -45,8 +45,9 @@ class Listener {
  private:
   struct State;
   explicit Listener(std::shared_ptr<State> state);
-  static asio::awaitable<void> Run(std::shared_ptr<State> state);
-  static void Launch(const std::shared_ptr<State>& state);
+  static void Launch(const std::shared_ptr<State>& state, bool again = false);
+  // `pause`: nothing is accepted at first.
+  static asio::awaitable<void> Run(std::shared_ptr<State> state, bool pause);
 
   std::shared_ptr<State> state_;
 };
