@@ -39,7 +39,7 @@ constexpr int kBatch = 2'000;
 // As five replicas do, each with its failed logins (throttle_ledger.h).
 constexpr std::chrono::milliseconds kBetweenWrites{50};
 // The longest that another writer may wait, with the time that a loaded machine takes.
-constexpr double kLongestWait = 2;
+constexpr double kLongestWait = 5;
 
 store::TestPostgres& Server() {
   static store::TestPostgres server;
