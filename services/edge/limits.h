@@ -90,6 +90,9 @@ inline constexpr size_t kIdleUpstreams = 256;
 inline constexpr auto kUpstreamIdle = 2s;
 inline constexpr auto kUpstreamAge = 60s;
 inline constexpr uint64_t kUpstreamTransactions = 100;
+// How long MAIL and the first RCPT are waited for on one that was taken over, whose other end may be gone without a word;
+// then they are said on a fresh one.
+inline constexpr auto kTakenOverAnswer = 10s;
 // Connections are left only while less than this of the budget of upstream connections is taken.
 inline constexpr size_t kIdleBudgetPercent = 50;
 

@@ -28,8 +28,13 @@ ClientSession::Event ToEvent(std::error_code error, ClientSession::Event good) {
 }
 
 // An answer to MAIL and RCPT that may be owed to what the connection has seen before (its age, a limit of messages, a
-// shutdown that has begun): not the envelope's own. No recipient has been accepted, so asking again is safe.
-bool NotItsOwn(const UpstreamOutcome& outcome) { return outcome.connection_lost() || outcome.whole_transaction; }
+// shutdown that has begun, what the next hop offered then): not the envelope's own. No recipient has been accepted, so
+// asking again is safe.
+bool NotItsOwn(const UpstreamOutcome& outcome) {
+  using Kind = UpstreamOutcome::Kind;
+  return outcome.connection_lost() ||
+         (outcome.whole_transaction && (outcome.kind == Kind::kRefused || outcome.kind == Kind::kLacksExtension));
+}
 
 uint64_t Octets(std::span<const std::string_view> pieces) {
   uint64_t octets = 0;
@@ -354,7 +359,8 @@ base::MonotonicTime Upstream::Deadline(ClientSession::Wait wait) const {
     case ClientSession::Wait::kStartTls:
       return std::min(opening_, now + timeouts.greeting);
     case ClientSession::Wait::kEnvelope:
-      return std::min(opening_, now + timeouts.command);
+      // One that was taken over may be one whose other end is gone without a word.
+      return std::min(opening_, now + (from_pool_ ? std::min<base::Duration>(timeouts.command, limits::kTakenOverAnswer) : timeouts.command));
     case ClientSession::Wait::kData:
       return now + timeouts.data;
     case ClientSession::Wait::kChunk:

@@ -321,6 +321,36 @@ TEST_F(UpstreamPoolTest, MailThatIsNotAcceptedOnATakenConnectionIsSaidAgainOnAFr
   }
 }
 
+// A next hop that lost its power looks alive: it is not waited for as long as one that has just greeted us.
+TEST_F(UpstreamPoolTest, MailThatATakenConnectionDoesNotAnswerForTenSecondsIsSaidAgainOnAFreshOne) {
+  NextHop server(this, [&](Peer& peer, int number) {
+    if (number > 0) return Server().Serve(peer);
+    peer.UpToData(kHello);
+    peer.Say("354 go\r\n");
+    peer.Body();
+    peer.Say("250 2.0.0 queued\r\n");
+    peer.Drain();  // and not a word
+  });
+  route_->hops = {To(server)};
+  ASSERT_TRUE(SendAndLeave("one").accepted());
+  // By the system's time, by which sockets go, half a second of the ten is left.
+  clock_.Advance(std::chrono::milliseconds(500) - limits::kTakenOverAnswer);
+  EXPECT_TRUE(SendAndLeave("two").accepted());
+  EXPECT_EQ(counted_.replaced, 1);
+  EXPECT_EQ(Said(server, 2).size(), 2u);
+}
+
+// What the next hop lacks is not the connection's affair.
+TEST_F(UpstreamPoolTest, MessageThatTheNextHopCannotCarryCostsNoConnection) {
+  NextHop server(this, [&](Peer& peer, int) { Server().Serve(peer); });
+  route_->hops = {To(server)};
+  ASSERT_TRUE(SendAndLeave("one").accepted());
+  mail_.smtputf8 = true;
+  EXPECT_EQ(SendAndLeave("tw\xc3\xb6").kind, UpstreamOutcome::Kind::kNotInternational);
+  EXPECT_EQ(counted_.replaced, 0);
+  mail_.smtputf8 = false;
+}
+
 TEST_F(UpstreamPoolTest, RefusalOfMailIsTheAnswerWhenAFreshConnectionGivesIt) {
   NextHop server(this, [&](Peer& peer, int) {
     Server serving;
