@@ -114,7 +114,8 @@ asio::awaitable<net::IoResult> TlsStream::ReadSome(std::span<char> space) {
 asio::awaitable<std::error_code> TlsStream::WaitReadable() {
   State& state = *state_;
   // Not a coroutine itself: a session that waits would hold its frame.
-  // Nor is a socket asked that was drained: it is waited for. A client that is quick would keep all others of the thread waiting.
+  // It looks before it waits, as a TcpStream does: what has come counts, though the deadline is past.
+  state.wire.Expect();
   if (state.end || !state.tcp->is_open() || SSL_has_pending(state.ssl.get()) == 1 || state.wire.Fill()) return Ready();
   state.wire.Expect();
   return state.tcp->WaitToRead(true);
