@@ -28,8 +28,10 @@ LONG = bool(os.environ.get("LONG"))
 LIMIT = (128 if LONG else 64) * MIB
 REFUSED = "421 mail.example.com Too many connections"
 SHED = "421 4.3.2 mail.example.com Closing"
-# So many messages of so many octets begin at a time, until there are so many and 95 % are passed.
+# So many messages are in flight at least, of so many octets; more begin, a few at a time, until 95 % are passed: each is 160 KiB of the
+# edge's memory, and the edge looks at it every 50 ms.
 SENDERS, SIZE = 20, 256 << 10
+AT_A_TIME, PACE = 4, 0.1
 AT_ONCE = 100  # connections that are being opened
 SETTINGS = {"anonymous": True, "local_domains": ["in.example"], "connectionLimits": {"maxPerSource": 0}}
 
@@ -184,8 +186,9 @@ class Pressure(unittest.TestCase):
         ledger = books.Ledger()
         senders, idle = [], list(sessions)
         while hop.in_data < SENDERS or not any(e["level"] == "shedding" for e in self.levels()):
-            senders += [asyncio.create_task(self.send(idle.pop(), ledger)) for _ in range(SENDERS)]
+            senders += [asyncio.create_task(self.send(idle.pop(), ledger)) for _ in range(AT_A_TIME)]
             await self.until(lambda: hop.in_data + sum(task.done() for task in senders) >= len(senders), "the messages' beginning")
+            await asyncio.sleep(PACE)
         ends = [asyncio.create_task(session.reply()) for session in idle]
         await self.until(lambda: self.level() != "shedding", "the end of shedding")
         shed = (await asyncio.to_thread(self.edge.metrics))["gatepost_edge_sessions_shed_total"]
