@@ -45,7 +45,7 @@ class OnPostgres(unittest.TestCase):
             return "ipv4:" + ",".join(f"{host}:{getattr(cluster, role + '_port')}" for host in hosts)
         for number, (name, hosts) in enumerate((("both", (A, B)), ("a", (A,)), ("b", (B,)))):
             cluster.config_target, cluster.auth_target = targets("config", hosts), targets("auth", hosts)
-            cluster.edge(name, offset=number * 1000, extra=("--config-server-name", "localhost", "--auth-server-name", "localhost"))
+            cluster.edge(name, offset=number * 5000, extra=("--config-server-name", "localhost", "--auth-server-name", "localhost"))
 
     def client(self, edge, source=None):
         client = Client(self.cluster.edges[edge].port("submission"), source=source)

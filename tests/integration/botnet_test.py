@@ -43,7 +43,7 @@ class Botnet(unittest.TestCase):
                                    authentication={"basic": {"allowClearTextCredentials": True}},
                                    connectionLimits={"maxPerSource": 0},
                                    sessionLimits={"authFailureDelay": "0s", "maxAuthFailureDelay": "0s"})
-        cls.edges = [cls.cluster.edge(f"edge{n + 1}", offset=400 * n, threads=1) for n in range(3)]
+        cls.edges = [cls.cluster.edge(f"edge{n + 1}", offset=5000 * n, threads=1) for n in range(3)]
         cls.ports = [edge.port("submission") for edge in cls.edges]
 
     @classmethod

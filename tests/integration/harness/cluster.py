@@ -12,7 +12,7 @@ import subprocess
 import tempfile
 import time
 
-from harness.ports import free_port
+from harness.ports import OFFSETS, free_port
 from harness.processes import Process, wait_for
 
 
@@ -198,6 +198,7 @@ class Cluster:
 
     def edge(self, name, offset=0, threads=2, extra=(), **more):
         """Starts an edge and waits until it is ready: a snapshot is applied and every listener is open. more: Edge's."""
+        assert offset in OFFSETS, f"an edge's offset is one of {OFFSETS}: else it listens in another test's block"
         edge = Edge(self, name, offset, threads, list(extra), **more)
         self.edges[name] = edge
         self.wait_listening(edge)

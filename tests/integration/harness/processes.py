@@ -4,6 +4,7 @@ import os
 import pathlib
 import signal
 import subprocess
+import sys
 import threading
 import time
 
@@ -18,6 +19,7 @@ class Process:
         self.events = []
         self.changed = threading.Condition()
         self.done = False
+        self.sent = set()  # signals
         full = {k: v for k, v in os.environ.items() if not k.startswith("GATEPOST")}
         full.update(env or {})
         self.process = subprocess.Popen(self.argv, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, cwd=folder, env=full)
@@ -40,6 +42,9 @@ class Process:
         with self.changed:
             self.done = True
             self.changed.notify_all()
+        code = self.process.wait()
+        if code < 0 and -code not in self.sent:
+            print(f"{self.name} was ended by signal {-code}; its log ends:\n{self.tail()}", file=sys.stderr)
 
     def event(self, matches, seconds=30):
         """The first event for which matches(event) holds; or the deadline's AssertionError with the log's end."""
@@ -67,6 +72,7 @@ class Process:
 
     def signal(self, number):
         if self.running():
+            self.sent.add(number)
             self.process.send_signal(number)
 
     def stop(self, seconds=20):
@@ -79,8 +85,7 @@ class Process:
             raise AssertionError(f"{self.name} did not end within {seconds} s of SIGTERM:\n{self.tail()}") from None
 
     def kill(self):
-        if self.running():
-            self.process.kill()
+        self.signal(signal.SIGKILL)
         return self.process.wait(20)
 
 
