@@ -21,7 +21,7 @@ sys.path.insert(0, os.path.join(os.path.dirname(os.path.realpath(__file__)), "..
 from harness import kdc as kerberos  # noqa: E402
 from harness.cluster import Cluster  # noqa: E402
 from harness.recorder import Recorder  # noqa: E402
-from harness.sasl import MALFORMED, REJECTED, SaslClient  # noqa: E402
+from harness.sasl import MALFORMED, REJECTED, SaslClient, wait_offered  # noqa: E402
 
 LOGIN, PASSWORD = "alice@example.com", "correct horse battery"
 HOST = "mail.example.com"
@@ -70,6 +70,7 @@ class Mechanisms(unittest.TestCase):
             path = folder / f"{name}.pem"
             path.write_text(cls.cluster.ctl("certificate", "get", name, "--pem"))
             cls.trusted[name] = path
+            wait_offered(cls.edge.port(name, "STARTTLS"), "NTLM", "GSSAPI")
 
     @classmethod
     def make_issuer(cls, folder):
