@@ -131,6 +131,7 @@ class World(unittest.TestCase):
 
     def change(self, identifier, listeners=("NONE",), **settings):
         self.cluster.virtual_server(identifier, self.upstream.address, listeners, **settings)
+        self.cluster.wait_applied()
         wait_for(lambda: listens(self.edge.port(identifier, listeners[0])), 20, "the listener")
         return self.edge.port(identifier, listeners[0])
 
