@@ -36,7 +36,7 @@ class OverloadGuard {
   explicit OverloadGuard(Parts parts);
 
   void Start();
-  // No worker is asked for anything any more.
+  // It looks no more, unless a look is due already: the workers go after the control thread's context has stopped.
   void Stop();
 
  private:

@@ -1,6 +1,6 @@
 // Connections that sessions leave for the next one, against next hops on loopback sockets that behave as the test says.
 // U1 of the threats: nothing of one client reaches another's transaction, and a transaction gets the answers that it
-// would get on a connection of its own.
+// would get on a connection of its own. Longer than most: the next hops that misbehave are made in this one file.
 #include "services/edge/upstream_pool.h"
 
 #include <algorithm>

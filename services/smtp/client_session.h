@@ -105,9 +105,9 @@ class ClientSession {
   // As many transactions as the next hop takes in one session (RFC 9422) have been begun.
   bool exhausted() const { return capabilities_.transactions_max && transactions_ >= *capabilities_.transactions_max; }
   uint64_t transactions() const { return transactions_; }
-  // Fit for another client's transactions: between two transactions, of which the last ended with a 2yz to its message
-  // (RFC 5321 4.1.1.4: everything of it is cleared); nothing was ever refused, nothing told of a client, and the next
-  // hop takes another transaction.
+  // Fit for another client's transactions: between two transactions, of which the last, if there was one, ended with a 2yz
+  // to its message or to RSET (RFC 5321 4.1.1.4, 4.1.1.5: everything of it is cleared); nothing was ever refused, nothing
+  // told of a client, and the next hop takes another transaction.
   bool spotless() const {
     return state_ == State::kIdle && !in_transaction_ && !refused_once_ && !options_.identity && !exhausted() &&
            input_.empty();
